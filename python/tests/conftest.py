@@ -1,0 +1,34 @@
+"""The package's tests run against the real server; how it is started is the business of tests/system."""
+import os
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests" / "system"))
+from server import BIN, Server  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def url(tmp_path_factory):
+    if not os.access(BIN, os.X_OK):
+        pytest.exit(f"no binary at {BIN}: build it (./dev build), or set TREADLE_BIN", returncode=2)
+    server = Server(tmp_path_factory.mktemp("sdk"), "-w", 2)
+    yield server.url
+    server.close()
+
+
+@pytest.fixture
+def new_server(tmp_path):
+    """A server of the test's own, that may be killed and started again."""
+    server = Server(tmp_path, "-w", 1)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def client(url):
+    from treadle import Client
+
+    with Client(url) as one:
+        yield one

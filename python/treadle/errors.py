@@ -1,0 +1,48 @@
+"""What can go wrong between a client and its server. An exception of the user's own function is raised as itself, not as one of these."""
+from __future__ import annotations
+
+import concurrent.futures
+
+
+class TreadleError(Exception):
+    """Base of every error that this package raises on its own account."""
+
+
+class ServerUnreachable(TreadleError, ConnectionError):
+    """No answer from the server: not started, another URL, or gone in the middle of a request."""
+
+
+class RequestRefused(TreadleError):
+    """The server answered with an error status. `detail` is its sentence about what was wrong."""
+
+    def __init__(self, status: int, detail: str):
+        super().__init__(status, detail)
+        self.status = status
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.detail} (HTTP {self.status})"
+
+
+class PayloadRefused(RequestRefused, ValueError):
+    """The server did not take the function or its arguments: malformed (400) or over its size limit (413)."""
+
+
+class NotFound(RequestRefused, LookupError):
+    """The server has no such function or task; another server, another data directory, or past its retention."""
+
+
+class TaskFailed(TreadleError):
+    """The task ended FAILED; the text is what the server recorded.
+
+    It is the `__cause__` of the exception that `Future.result` raises. It is raised itself where the original cannot be:
+    an exception that would end the caller (SystemExit, KeyboardInterrupt), or one that cannot be decoded here.
+    """
+
+
+class ResultUnreadable(TreadleError):
+    """The task is COMPLETED, but its result cannot be unpickled in this process; `__cause__` says why."""
+
+
+class ResultTimeout(TreadleError, concurrent.futures.TimeoutError):
+    """The result was not there in time. The task goes on; ask again later."""

@@ -1,0 +1,131 @@
+# Part 3 of 4: function bodies and arguments, and what a task may have left behind.
+
+# ---- functions -----------------------------------------------------------------------------------------------------
+
+
+class Function:
+    """A function body and, once loaded, the callable, in a __main__ of its own."""
+
+    def __init__(self, facts, body):
+        self.facts, self.body = facts, body
+        self.call = None
+        self.main = types.ModuleType("__main__")
+        self.main.__dict__["__builtins__"] = builtins
+
+    def load(self, picklers):
+        check_python(self.facts, "function")
+        try:
+            call = from_source(self.body, self.main) if self.facts & 15 == 1 else picklers.loads(self.body, self.facts & 16)
+        except Exception as error:
+            raise Failed(DESERIALIZE_FAILED, error)
+        if not callable(call):
+            raise TypeError("the registered payload is a %s, which cannot be called" % type(call).__name__)
+        self.call, self.body = call, None
+
+
+def from_source(body, main):
+    """Runs the text as a module; the function is the one that a first line `# treadle: NAME` names, else the last def."""
+    text = bytes(body).decode("utf-8")
+    exec(compile(text, "<function source>", "exec"), main.__dict__)
+    first = text.partition("\n")[0]
+    if first.startswith("# treadle:"):
+        return main.__dict__[first.partition(":")[2].strip()]
+    found = [value for value in main.__dict__.values() if isinstance(value, types.FunctionType) and value.__module__ == "__main__"]
+    if not found:
+        raise ValueError("the source defines no function")
+    return found[-1]
+
+
+def check_python(facts, what):
+    minor = facts >> 16 & 255
+    if minor and minor != sys.version_info[1]:
+        raise Failed(PYTHON_MISMATCH, RuntimeError(
+            "the %s holds bytecode of Python 3.%d, and this worker runs %s (%s), which cannot execute it. Ways out: start the worker "
+            "with --python python3.%d; pickle with Python 3.%d; or put the function in a module that both sides can import"
+            % (what, minor, sys.version.split()[0], sys.executable, minor, sys.version_info[1])))
+
+
+def load_arguments(facts, data, picklers):
+    check_python(facts, "arguments")
+    try:
+        loaded = json.loads(bytes(data)) if facts & 15 == 2 else picklers.loads(data, facts & 16)
+    except Exception as error:
+        raise Failed(DESERIALIZE_FAILED, error)
+    if isinstance(loaded, (tuple, list)) and len(loaded) == 2 and isinstance(loaded[0], (tuple, list)) and isinstance(loaded[1], dict):
+        return loaded
+    raise TypeError("the arguments payload must be a pickled pair (args, kwargs): a tuple and a dict. It is %s"
+                    % clip(safe_text(loaded, repr))[:200].decode("utf-8", "replace"))
+
+
+# ---- what a task may have left behind ------------------------------------------------------------------------------
+
+
+class NotingFile(io.FileIO):
+    """fd 1 or 2, which notes that something was written."""
+    dirty = False
+
+    def write(self, data):
+        self.dirty = True
+        return io.FileIO.write(self, data)
+
+
+class Surroundings:
+    """Puts back what a task changed. Cheap things after each task, all of them when a task ran long or was another function's."""
+
+    def __init__(self):
+        self.files = [NotingFile(fd, "w", closefd=False) for fd in (1, 2)]
+        self.streams = [io.TextIOWrapper(io.BufferedWriter(f, 8192), "utf-8", "backslashreplace", line_buffering=True) for f in self.files]
+        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__ = self.streams
+        self.out, self.err = self.streams
+        self.environ = dict(os.environ._data)
+        self.threads = _thread._count()
+        self.cwd = os.getcwd()
+        self.umask = os.umask(0o022)
+        os.umask(self.umask)
+        self.path = list(sys.path)
+        self.recursion = sys.getrecursionlimit()
+        self.locale = locale.setlocale(locale.LC_ALL)
+        self.builtins = dict(builtins.__dict__)
+        self.handlers = {}
+
+    def dirty(self):
+        return self.files[0].dirty or self.files[1].dirty
+
+    def reset(self):
+        """After every task. True: something cannot be put back."""
+        if os.environ._data != self.environ:
+            os.environ.clear()
+            os.environ.update({os.fsdecode(k): os.fsdecode(v) for k, v in self.environ.items()})
+        return _thread._count() > self.threads
+
+    def reset_all(self):
+        try:
+            for number in SIGNALS:
+                if signal.getsignal(number) != self.handlers[number]:
+                    signal.signal(number, self.handlers[number])
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            os.chdir(self.cwd)
+            os.umask(self.umask)
+            sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__ = self.streams
+            if sys.path != self.path:
+                sys.path[:] = self.path
+            sys.setrecursionlimit(self.recursion)
+            if locale.setlocale(locale.LC_ALL) != self.locale:
+                locale.setlocale(locale.LC_ALL, self.locale)
+            if builtins.__dict__ != self.builtins:
+                builtins.__dict__.clear()
+                builtins.__dict__.update(self.builtins)
+            sys.settrace(None)
+            sys.setprofile(None)
+            return self._has_children()
+        except BaseException:
+            return True
+
+    @staticmethod
+    def _has_children():
+        while True:
+            try:
+                if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                    return True  # one lives on
+            except OSError:
+                return False

@@ -1,0 +1,11 @@
+// The nearest of `names` to a mistyped word, or "" when none is near (more than a third of the letters differ).
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+namespace treadle::cli {
+
+std::string_view did_you_mean(std::string_view word, const std::vector<std::string_view>& names);
+
+}  // namespace treadle::cli

@@ -1,0 +1,65 @@
+// The composition root: one binary for every role. `treadle VERB`, or, by the name it is called with, the seed's programs.
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+
+#include "cli/commands.h"
+#include "cli/did_you_mean.h"
+#include "cli/version.h"
+#include "worker/guard.h"
+
+namespace treadle::cli {
+namespace {
+
+void print_help() {
+  std::printf(
+      "Treadle runs Python functions as a service.\n\n"
+      "  treadle serve                 everything in one process on 127.0.0.1:8000\n"
+      "  treadle serve -w 4 -t 60      four slots, one minute for each task\n"
+      "  treadle VERB --help           what a verb does and takes\n\nVerbs:\n");
+  for (const Command& command : commands()) {
+    std::printf("  %-12.*s %.*s%s\n", static_cast<int>(command.name.size()), command.name.data(),
+                static_cast<int>(command.summary.size()), command.summary.data(), command.run ? "" : "  (not there yet)");
+  }
+}
+
+// The seed's programs, as symbolic links to this binary, are verbs too.
+std::optional<std::string> verb_of_program(const std::string& program) {
+  if (program == "task_dispatcher") return "dispatcher";
+  if (program == "push_worker" || program == "pull_worker") return "worker";
+  return std::nullopt;
+}
+
+int run_verb(const std::string& verb, const Arguments& arguments) {
+  for (const Command& command : commands()) {
+    if (command.name != verb) continue;
+    if (command.run) return command.run(arguments);
+    std::fprintf(stderr, "treadle: '%s' is not there yet in version %s. What works: treadle serve.\n", verb.c_str(), kVersion);
+    return kExitUsage;
+  }
+  std::vector<std::string_view> names;
+  for (const Command& command : commands()) names.push_back(command.name);
+  const std::string_view guess = did_you_mean(verb, names);
+  std::fprintf(stderr, "treadle: there is no verb '%s'.%s%.*s%s See treadle --help.\n", verb.c_str(), guess.empty() ? "" : " Did you mean '",
+               static_cast<int>(guess.size()), guess.data(), guess.empty() ? "" : "'?");
+  return kExitUsage;
+}
+
+}  // namespace
+}  // namespace treadle::cli
+
+int main(int argc, char** argv) {
+  using namespace treadle::cli;
+  std::signal(SIGPIPE, SIG_IGN);
+  const Arguments all(argv + 1, argv + argc);
+  if (const auto verb = verb_of_program(std::filesystem::path(argv[0]).filename().string())) return run_verb(*verb, all);
+  if (all.empty() || all[0] == "--help" || all[0] == "-h" || all[0] == "help") {
+    print_help();
+    return all.empty() ? kExitUsage : 0;
+  }
+  if (all[0] == "--guard") return treadle::worker::run_guard();
+  if (all[0] == "--version") return run_verb("version", {});
+  return run_verb(all[0], Arguments(all.begin() + 1, all.end()));
+}

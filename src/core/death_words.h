@@ -1,0 +1,17 @@
+// How an executor ended, in words that a user understands.
+#pragma once
+
+#include <string>
+
+#include "core/executor_port.h"
+
+namespace treadle::core {
+
+// "SIGSEGV", or "signal 40" for one without a usual name.
+std::string signal_name(int signal);
+// One sentence without a full stop: "the executor was ended by SIGSEGV while the function ran".
+std::string death_words(const event::ExecutorDied& died);
+// Sets exit_code and signal from a wait status (0 if it is not known), and the resources used.
+void fill_measures(const event::ExecutorDied& died, Measures& measures);
+
+}  // namespace treadle::core

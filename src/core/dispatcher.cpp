@@ -1,0 +1,159 @@
+#include "core/dispatcher.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+
+namespace treadle::core {
+namespace {
+
+constexpr Duration kLate = 100ms;        // a turn later than its deadline by more is a stall of our own
+constexpr Duration kLivenessStep = 250ms;
+
+}  // namespace
+
+Dispatcher::Dispatcher(DispatcherConfig config, Rng rng, Instant now)
+    : config_(std::move(config)), rng_(rng), session_(config_.session), liveness_at_(now), renew_at_(now), poll_at_(now) {
+  TREADLE_ASSERT(!session_.is_nil());
+}
+
+void Dispatcher::step(Instant now, DispatcherEvent event) {
+  discount_stall(now);
+  std::visit([&](auto& e) { on(now, e); }, event);
+}
+
+void Dispatcher::tick(Instant now, DispatcherEffects& effects) {
+  discount_stall(now);
+  check_liveness(now);
+  check_backstops(now);
+  keep_session(now, effects);
+  if (may_claim()) {
+    place_claimed(now);
+    claim_more(now, effects);
+  }
+  send_endings(now, effects);
+  send_messages(now, effects);
+  for (auto& text : notes_) effects.push_back(effect::Note{std::move(text)});
+  notes_.clear();
+  due_ = next_deadline();
+}
+
+// A process that stood still (SIGSTOP, a slow disk, a busy machine) must not take its own silence for that of its peers.
+void Dispatcher::discount_stall(Instant now) {
+  const Duration late = due_ < now ? now - due_ : Duration{0};
+  due_ = std::max(due_, now);
+  if (late <= kLate) return;
+  for (auto& [id, worker] : workers_) {
+    worker->last_heard = worker->last_heard + late;
+    if (worker->unroutable_since != Instant::never()) worker->unroutable_since = worker->unroutable_since + late;
+  }
+  if (late > config_.session_ttl / 2 && session_state_ == SessionState::Live) {
+    must_renew_ = true;
+    renew_at_ = now;
+  }
+}
+
+Instant Dispatcher::next_deadline() const {
+  Instant next = renew_at_;
+  if (session_state_ == SessionState::Opening || renewing_) next = Instant::never();
+  if (may_claim()) {
+    const bool due = claim_again_ || credit_total_ > unplaced_.size();
+    if (due && claim_in_flight_ == 0 && !draining_) next = std::min(next, std::max(claim_again_ ? claim_pause_ : poll_at_, claim_pause_));
+    if (!unplaced_.empty()) next = std::min(next, unplaced_.front().first + limits::kWaitForSlot);
+  }
+  if (!backstops_.empty()) next = std::min(next, backstops_.begin()->first);
+  if (config_.mode != Mode::Local && !workers_.empty()) next = std::min(next, liveness_at_);
+  if (retry_at_ != Instant::never()) next = std::min(next, retry_at_);
+  return next;
+}
+
+void Dispatcher::check_liveness(Instant now) {
+  if (config_.mode == Mode::Local || now < liveness_at_) return;
+  liveness_at_ = now + kLivenessStep;
+  std::vector<std::pair<WorkerId, std::string_view>> gone;
+  for (auto& [id, worker] : workers_) {
+    if (now - worker->last_heard > config_.worker_lease) {
+      gone.emplace_back(id, "silent for one lease");
+    } else if (worker->unroutable_since != Instant::never() && now - worker->unroutable_since > config_.disconnect_grace) {
+      gone.emplace_back(id, "its connection is gone");
+    } else if (pings(config_.mode) && now - std::max(worker->last_heard, worker->last_sent) > config_.heartbeat / 2) {
+      worker->out.ping = true;
+      dirty_.insert(id);
+    }
+  }
+  for (const auto& [id, why] : gone) remove_worker(*find(id), why);
+}
+
+void Dispatcher::on(Instant, event::WorkHint&) { work_hinted_ = true; }
+
+void Dispatcher::on(Instant now, event::WorkerUnroutable& e) {
+  if (Worker* worker = find(e.worker); worker && worker->unroutable_since == Instant::never()) worker->unroutable_since = now;
+}
+
+void Dispatcher::on(Instant, event::RevokeHint& e) {
+  for (const Held& attempt : e.attempts) {
+    const auto it = live_.find(attempt.task);
+    revokes_done_.push_back(attempt);
+    if (it == live_.end() || it->second.token != attempt.token || it->second.ending) continue;
+    if (Worker* worker = find(it->second.worker)) {
+      revoke(*worker, attempt, true);
+    } else {
+      unplace(attempt.task, it->second);
+    }
+  }
+}
+
+void Dispatcher::on(Instant, event::DrainAsked&) {
+  draining_ = true;
+  for (auto& [id, worker] : workers_) {
+    worker->out.drain = true;
+    dirty_.insert(id);
+  }
+}
+
+void Dispatcher::on(Instant now, event::BodyFetched& e) {
+  fetching_.erase(e.digest);
+  const auto wanted = wanted_.find(e.digest);
+  if (wanted == wanted_.end()) return;
+  if (!e.answer && e.answer.error().code != Code::NotFound) {  // the store is away: ask again
+    fetch_ready_.push_back(e.digest);
+    fetch_pause_ = now + config_.hint_poll;
+    retry_at_ = std::min(retry_at_, fetch_pause_);
+    return;
+  }
+  FunctionBody body{e.digest, e.answer ? *e.answer : Payload{}, e.answer.has_value()};
+  for (const WorkerId id : wanted->second) {
+    if (Worker* worker = find(id)) {
+      worker->out.functions.push_back(body);
+      dirty_.insert(id);
+    }
+  }
+  wanted_.erase(wanted);
+}
+
+std::vector<WorkerView> Dispatcher::workers() const {
+  std::vector<WorkerView> views;
+  views.reserve(workers_.size());
+  for (const auto& [id, worker] : workers_) {
+    WorkerView view{.worker = id, .info = worker->info, .load = static_cast<std::uint32_t>(worker->held.size()),
+                    .free_slots = open_slots(*worker), .running = 0, .last_heartbeat = worker->last_heard,
+                    .draining = worker->draining, .current_tasks = {worker->held.begin(), worker->held.end()}};
+    for (const TaskId task : worker->held) view.running += live_.at(task).started ? 1 : 0;
+    views.push_back(std::move(view));
+  }
+  return views;
+}
+
+std::uint32_t Dispatcher::slots() const {
+  std::uint32_t sum = 0;
+  for (const auto& [id, worker] : workers_) sum += worker->info.slots;
+  return sum;
+}
+
+std::uint32_t Dispatcher::free_slots() const {
+  std::uint32_t sum = 0;
+  for (const auto& [id, worker] : workers_) sum += open_slots(*worker);
+  return sum;
+}
+
+}  // namespace treadle::core

@@ -1,0 +1,274 @@
+// Decides which worker gets which attempt, and what becomes of attempts when workers, messages, sessions or the store fail.
+// A pure machine: events in, effects out, no clock, no I/O. One class serves LOCAL, PUSH and PULL; policy.h says what differs.
+//
+// Use: step() for each event of a turn, then tick() once, which acts on deadlines and emits the turn's effects: at most one
+// store operation of each kind and one message per worker. Attempts are owned through one session of the store (the session
+// law is in docs/decisions/0003-sessions.md); whoever holds a token holds the attempt.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+#include "base/rng.h"
+#include "core/claims.h"
+#include "core/limits.h"
+#include "core/message.h"
+#include "core/policy.h"
+
+namespace treadle::core {
+
+struct DispatcherConfig {
+  Mode mode = Mode::Local;
+  SessionId session;
+  std::string name;
+  Duration time_limit{0};  // -t: an upper bound for every attempt; 0 = none
+  std::vector<std::string> queues;
+  Duration heartbeat = limits::kHeartbeatInterval;
+  Duration disconnect_grace = limits::kDisconnectGrace;
+  Duration worker_lease = limits::kWorkerLease;
+  Duration session_renew = limits::kSessionRenew;
+  Duration session_ttl = limits::kSessionTtl;
+  Duration hint_poll = limits::kHintPoll;
+};
+
+// ---- events ----
+namespace event {
+struct WorkerSaid { WorkerMessage message; };
+struct WorkerUnroutable { WorkerId worker; };  // the link has no way to it now
+struct WorkHint {};
+struct RevokeHint { std::vector<Held> attempts; };
+struct SessionOpened { Result<void> answer; };
+struct Renewed { Result<RenewAnswer> answer; };
+struct Reaped { SessionId other; Result<bool> answer; };
+struct Claimed { std::uint64_t call = 0; Result<ClaimAnswer> answer; };
+struct Finished { std::uint64_t batch = 0; Result<std::vector<FinishAnswer>> answer; };
+struct Requeued { std::uint64_t batch = 0; Result<std::vector<RequeueAnswer>> answer; };
+struct Adopted { std::uint64_t batch = 0; Result<std::vector<AdoptAnswer>> answer; };
+struct BodyFetched { Digest digest; Result<Payload> answer; };
+struct DrainAsked {};
+}  // namespace event
+using DispatcherEvent =
+    std::variant<event::WorkerSaid, event::WorkerUnroutable, event::WorkHint, event::RevokeHint, event::SessionOpened,
+                 event::Renewed, event::Reaped, event::Claimed, event::Finished, event::Requeued, event::Adopted,
+                 event::BodyFetched, event::DrainAsked>;
+
+// ---- effects ----
+namespace effect {
+struct OpenSession { SessionId session; std::string name; };
+struct Renew { SessionId session; std::vector<Held> revokes_done; };
+struct Reap { SessionId other; std::uint64_t beat_seen = 0; };
+struct Claim { ClaimRequest request; };
+struct Finish { std::uint64_t batch = 0; SessionId session; std::vector<FinishItem> items; };
+struct Requeue { std::uint64_t batch = 0; SessionId session; std::vector<RequeueItem> items; };
+struct Adopt { std::uint64_t batch = 0; SessionId session; std::vector<Held> items; };
+struct Reassert { std::uint64_t batch = 0; SessionId session; std::vector<ReassertItem> items; };  // answered as Adopted
+struct Started { std::vector<StartedItem> items; };
+struct FetchBody { Digest digest; };
+struct Send { WorkerId worker; DispatcherMessage message; };
+struct Note { std::string text; };  // one line for the log: event name, then fields
+}  // namespace effect
+using DispatcherEffect = std::variant<effect::OpenSession, effect::Renew, effect::Reap, effect::Claim, effect::Finish,
+                                      effect::Requeue, effect::Adopt, effect::Reassert, effect::Started,
+                                      effect::FetchBody, effect::Send, effect::Note>;
+using DispatcherEffects = std::vector<DispatcherEffect>;
+
+// What `/v1/workers`, metrics and the simulator's checkers may see.
+struct WorkerView {
+  WorkerId worker;
+  WorkerInfo info;
+  std::uint32_t load = 0;  // attempts held
+  std::uint32_t free_slots = 0;
+  std::uint32_t running = 0;  // of them reported started
+  Instant last_heartbeat;
+  bool draining = false;
+  std::vector<TaskId> current_tasks;
+};
+
+class Dispatcher {
+ public:
+  Dispatcher(DispatcherConfig config, Rng rng, Instant now);
+
+  void step(Instant now, DispatcherEvent event);
+  void tick(Instant now, DispatcherEffects& effects);
+  Instant next_deadline() const;
+
+  std::vector<WorkerView> workers() const;
+  std::uint32_t slots() const;
+  std::uint32_t free_slots() const;
+  std::size_t attempts_held() const { return live_.size(); }
+  SessionId session() const { return session_; }
+  bool drained() const { return draining_ && live_.empty() && finishing_.empty() && requeueing_.empty(); }
+
+ private:
+  struct Worker {
+    WorkerId id;
+    std::uint64_t boot = 0;
+    WorkerInfo info;
+    Instant last_heard;
+    Instant last_sent;
+    Instant unroutable_since = Instant::never();
+    std::uint64_t in_seq = 0;   // highest number received
+    std::uint64_t out_seq = 0;  // highest number sent
+    std::uint64_t acked = 0;    // highest of ours that it has acted on
+    std::uint32_t free_slots = 0;  // as of `acked`
+    std::uint32_t prefetch = 0;
+    std::uint32_t in_flight = 0;  // attempts in messages above `acked`
+    std::deque<std::pair<std::uint64_t, std::vector<Attempt>>> unacked;  // message number, attempts in it
+    std::unordered_set<TaskId> held;                                     // each is in live_, with this worker
+    bool draining = false;
+    bool asked = false;      // PULL: a request is parked, so one message may be sent
+    bool reply_due = false;  // something must be said even if it is empty
+    DispatcherMessage out;   // of this turn
+    bool ranked = false;     // stands in ranked_, with this rank and credit
+    std::uint64_t rank = 0;
+    std::uint32_t ranked_credit = 0;
+  };
+  // An attempt of this session, from claim to the store's last word.
+  struct Live {
+    Token token;
+    std::uint32_t number = 0;
+    WorkerId worker;  // nil: claimed, and not placed yet
+    std::uint64_t sent_seq = 0;
+    bool started = false;
+    bool at_most_once = false;
+    bool ending = false;  // its outcome or give-back is on its way to the store
+    std::uint16_t retries_left = 0;
+    Duration retry_delay{0};
+    Duration time_limit{0};
+    Instant backstop = Instant::never();  // the worker should have ended it long ago
+  };
+  struct Other {  // another dispatcher's session, as this one sees it
+    std::uint64_t beat = 0;
+    Duration still{0};  // how long the beat stood, in our own time without our stalls
+    int reads = 0;
+    Instant last_read;
+  };
+  struct Ending {  // an outcome or give-back under way: whom to tell when it is durable
+    WorkerId worker;
+    Held attempt;
+  };
+  template <class Item>
+  struct Batch {
+    std::vector<Item> items;
+    std::vector<Ending> endings;  // as long as items
+    bool sent = false;
+    Instant retry_at;
+    Duration backoff{0};
+  };
+  enum class SessionState : std::uint8_t { None, Opening, Live };
+
+  // dispatcher.cpp: the turn
+  void on(Instant now, event::WorkerSaid& e);
+  void on(Instant now, event::WorkerUnroutable& e);
+  void on(Instant now, event::WorkHint& e);
+  void on(Instant now, event::RevokeHint& e);
+  void on(Instant now, event::SessionOpened& e);
+  void on(Instant now, event::Renewed& e);
+  void on(Instant now, event::Reaped& e);
+  void on(Instant now, event::Claimed& e);
+  void on(Instant now, event::Finished& e);
+  void on(Instant now, event::Requeued& e);
+  void on(Instant now, event::Adopted& e);
+  void on(Instant now, event::BodyFetched& e);
+  void on(Instant now, event::DrainAsked& e);
+  void discount_stall(Instant now);
+  bool may_claim() const { return session_state_ == SessionState::Live && !must_renew_; }
+  void note(std::string text) { notes_.push_back(std::move(text)); }
+
+  // dispatcher_workers.cpp: who is there, what they hold, what they say
+  void register_worker(Instant now, WorkerMessage& message);
+  Worker* find(WorkerId id);
+  void remove_worker(Worker& worker, std::string_view why);
+  void lose_attempt(TaskId task, Live& live, std::string_view why);
+  void take_report(Instant now, Worker& worker, WorkerMessage& message);
+  void take_ack(Worker& worker, std::uint64_t ack);
+  void take_started(Instant now, Worker& worker, const std::vector<Held>& started);
+  void take_outcome(Worker& worker, OutcomeReport& report);
+  void take_give_back(Worker& worker, GivenBack& given);
+  void find_dropped(Worker& worker, const std::vector<Held>& named);
+  void adopt_unknown(Worker& worker, const std::vector<Held>& named);
+  void revoke(Worker& worker, Held attempt, bool kill);
+  void check_liveness(Instant now);
+  void check_backstops(Instant now);
+  std::uint32_t credit(const Worker& worker) const;
+  std::uint32_t open_slots(const Worker& worker) const;
+  void rank(Worker& worker);
+  void send_messages(Instant now, DispatcherEffects& effects);
+
+  // dispatcher_store.cpp: claims, endings, session
+  bool place_one(Attempt& attempt);
+  void unplace(TaskId task, Live& live);
+  void place_claimed(Instant now);
+  void claim_more(Instant now, DispatcherEffects& effects);
+  void end_live(TaskId task, Token token);
+  void keep_session(Instant now, DispatcherEffects& effects);
+  void watch_others(Instant now, const std::vector<SessionBeat>& others);
+  void lose_session(Instant now, bool missing);
+  void send_endings(Instant now, DispatcherEffects& effects);
+  void settle(const Ending& ending);
+  template <class Item>
+  void begin_batches(std::vector<std::pair<Item, Ending>>& ready, std::unordered_map<std::uint64_t, Batch<Item>>& batches);
+  template <class Effect, class Item>
+  void send_batches(Instant now, std::unordered_map<std::uint64_t, Batch<Item>>& batches, DispatcherEffects& effects);
+  template <class Item>
+  void retry_later(Instant now, Batch<Item>& batch, const Error& error);
+
+  DispatcherConfig config_;
+  Rng rng_;
+  SessionId session_;
+  SessionState session_state_ = SessionState::None;
+  Instant due_ = Instant::never();  // next_deadline() as of the last turn: what we are late against
+  Instant liveness_at_;
+  Instant retry_at_ = Instant::never();  // of the first batch or fetch that failed
+  Instant renew_at_;
+  bool renewing_ = false;
+  bool must_renew_ = false;  // stood still too long: neither claims nor sends before a renewal says that we are alive
+  bool draining_ = false;
+  std::unordered_map<SessionId, Other> others_;
+  std::vector<std::pair<SessionId, std::uint64_t>> to_reap_;
+  std::vector<Held> revokes_done_;
+
+  std::unordered_map<WorkerId, std::unique_ptr<Worker>> workers_;
+  std::set<std::pair<std::uint64_t, WorkerId>> ranked_;  // workers with credit, least loaded first
+  std::uint64_t credit_total_ = 0;                       // sum over ranked_
+  std::unordered_set<WorkerId> dirty_;                   // have something to say this turn
+  std::vector<std::pair<WorkerId, DispatcherMessage>> strays_;  // REREGISTER for peers that are not registered
+
+  std::unordered_map<TaskId, Live> live_;
+  std::deque<std::pair<Instant, Attempt>> unplaced_;  // claimed, waiting for a free slot (at-most-once) or a worker
+  std::set<std::pair<Instant, TaskId>> backstops_;
+
+  std::uint64_t next_call_ = 1;
+  std::uint64_t claim_in_flight_ = 0;  // 0 = none
+  ClaimRequest last_claim_;            // repeated as it was if its answer was lost
+  bool claim_again_ = false;           // the last call must be repeated
+  bool work_hinted_ = true;
+  Instant poll_at_;
+  Instant claim_pause_;  // after an error of the store
+
+  std::uint64_t next_batch_ = 1;
+  std::vector<std::pair<FinishItem, Ending>> finish_ready_;
+  std::vector<std::pair<RequeueItem, Ending>> requeue_ready_;
+  std::unordered_map<std::uint64_t, Batch<FinishItem>> finishing_;
+  std::unordered_map<std::uint64_t, Batch<RequeueItem>> requeueing_;
+  std::vector<std::pair<WorkerId, Held>> adopt_ready_;
+  std::unordered_map<std::uint64_t, std::vector<std::pair<WorkerId, Held>>> adopting_;
+  std::unordered_set<Token> adopt_asked_;
+  std::vector<ReassertItem> reassert_ready_;
+  std::vector<StartedItem> started_ready_;
+  std::unordered_set<Digest> fetching_;
+  std::unordered_map<Digest, std::vector<WorkerId>> wanted_;
+  std::vector<Digest> fetch_ready_;
+  Instant fetch_pause_;
+  std::vector<std::string> notes_;
+};
+
+}  // namespace treadle::core

@@ -1,0 +1,307 @@
+// What the dispatcher asks of its store: claims, endings, and the session that owns its attempts.
+#include <algorithm>
+
+#include "base/assert.h"
+#include "core/dispatcher.h"
+
+namespace treadle::core {
+namespace {
+
+constexpr Duration kBackoffMin = 100ms;
+constexpr Duration kBackoffMax = 2s;
+constexpr int kReadsBeforeReap = 4;
+
+}  // namespace
+
+// ---- claims ----
+
+void Dispatcher::claim_more(Instant now, DispatcherEffects& effects) {
+  if (draining_ || claim_in_flight_ != 0 || now < claim_pause_) return;
+  if (!claim_again_) {
+    if (credit_total_ <= unplaced_.size() || (!work_hinted_ && now < poll_at_)) return;
+    const std::uint64_t wanted = std::min<std::uint64_t>(credit_total_ - unplaced_.size(), limits::kBatch);
+    last_claim_ = ClaimRequest{session_, next_call_++, {}, config_.queues, {}};
+    for (std::uint64_t i = 0; i < wanted; ++i) last_claim_.tokens.push_back(Token{rng_.next() | 1});
+  }
+  claim_again_ = false;
+  work_hinted_ = false;
+  claim_in_flight_ = last_claim_.call;
+  effects.push_back(effect::Claim{last_claim_});
+}
+
+void Dispatcher::on(Instant now, event::Claimed& e) {
+  if (e.call != claim_in_flight_) return;  // an answer to a session that is no more
+  claim_in_flight_ = 0;
+  poll_at_ = now + config_.hint_poll;
+  if (!e.answer) {
+    claim_again_ = true;  // the answer may have been lost after the claim was done: the same call gives the same attempts
+    claim_pause_ = now + config_.hint_poll;
+    return;
+  }
+  if (e.answer->no_session) {
+    must_renew_ = true;
+    renew_at_ = now;
+    return;
+  }
+  work_hinted_ = work_hinted_ || e.answer->more;
+  for (Attempt& attempt : e.answer->attempts) {
+    if (config_.time_limit > Duration{0}) {
+      attempt.time_limit = attempt.time_limit > Duration{0} ? std::min(attempt.time_limit, config_.time_limit) : config_.time_limit;
+    }
+    // An earlier attempt of it may still wait for the store's word that it was given back: this one replaces it.
+    if (const auto earlier = live_.find(attempt.task); earlier != live_.end()) end_live(attempt.task, earlier->second.token);
+    Live& live = live_[attempt.task];
+    live.token = attempt.token;
+    live.number = attempt.number;
+    live.at_most_once = attempt.delivery == Delivery::AtMostOnce;
+    live.retries_left = attempt.retries_left;
+    live.retry_delay = attempt.retry_delay;
+    live.time_limit = attempt.time_limit;
+    unplaced_.emplace_back(now, std::move(attempt));
+  }
+}
+
+// Gives the oldest claimed attempts to the least loaded workers, and what waited too long back to the store.
+void Dispatcher::place_claimed(Instant now) {
+  std::deque<std::pair<Instant, Attempt>> left;
+  for (auto& [since, attempt] : unplaced_) {
+    const auto it = live_.find(attempt.task);
+    if (it == live_.end() || it->second.token != attempt.token || it->second.ending) continue;
+    if (place_one(attempt)) continue;
+    if (now - since >= limits::kWaitForSlot || draining_) {
+      unplace(attempt.task, it->second);
+    } else {
+      left.emplace_back(since, std::move(attempt));
+    }
+  }
+  unplaced_ = std::move(left);
+}
+
+void Dispatcher::unplace(TaskId task, Live& live) {
+  live.ending = true;
+  requeue_ready_.emplace_back(RequeueItem{task, live.token, GiveBack::Unstarted, Duration{0}, {}, {}}, Ending{{}, {task, live.token}});
+}
+
+bool Dispatcher::place_one(Attempt& attempt) {
+  Worker* chosen = nullptr;
+  for (const auto& [rank, id] : ranked_) {
+    Worker* worker = find(id);
+    // An at-most-once attempt never waits in a worker: it needs a slot that is free now.
+    if (attempt.delivery == Delivery::AtMostOnce && open_slots(*worker) == 0) continue;
+    chosen = worker;
+    break;
+  }
+  if (!chosen) return false;
+  Live& live = live_.at(attempt.task);
+  live.worker = chosen->id;
+  live.sent_seq = chosen->out_seq + 1;
+  chosen->held.insert(attempt.task);
+  ++chosen->in_flight;
+  chosen->out.attempts.push_back(std::move(attempt));
+  dirty_.insert(chosen->id);
+  rank(*chosen);
+  return true;
+}
+
+// ---- endings: outcomes and attempts given back, until the store has said its last word ----
+
+template <class Item>
+void Dispatcher::begin_batches(std::vector<std::pair<Item, Ending>>& ready, std::unordered_map<std::uint64_t, Batch<Item>>& batches) {
+  for (std::size_t from = 0; from < ready.size(); from += limits::kBatch) {
+    Batch<Item>& batch = batches[next_batch_++];
+    for (std::size_t i = from; i < std::min(ready.size(), from + limits::kBatch); ++i) {
+      batch.items.push_back(std::move(ready[i].first));
+      batch.endings.push_back(ready[i].second);
+    }
+  }
+  ready.clear();
+}
+
+template <class Effect, class Item>
+void Dispatcher::send_batches(Instant now, std::unordered_map<std::uint64_t, Batch<Item>>& batches, DispatcherEffects& effects) {
+  for (auto& [number, batch] : batches) {
+    if (batch.sent) continue;
+    if (now < batch.retry_at) {
+      retry_at_ = std::min(retry_at_, batch.retry_at);
+      continue;
+    }
+    batch.sent = true;
+    effects.push_back(Effect{number, session_, batch.items});
+  }
+}
+
+template <class Item>
+void Dispatcher::retry_later(Instant now, Batch<Item>& batch, const Error& error) {
+  batch.sent = false;
+  batch.backoff = std::clamp(batch.backoff * 2, Duration(kBackoffMin), Duration(kBackoffMax));
+  batch.retry_at = now + batch.backoff;
+  retry_at_ = std::min(retry_at_, batch.retry_at);
+  note("store.trouble items=" + std::to_string(batch.items.size()) + " error=\"" + error.message + "\"");
+}
+
+void Dispatcher::send_endings(Instant now, DispatcherEffects& effects) {
+  retry_at_ = Instant::never();
+  begin_batches(finish_ready_, finishing_);
+  begin_batches(requeue_ready_, requeueing_);
+  send_batches<effect::Finish>(now, finishing_, effects);
+  send_batches<effect::Requeue>(now, requeueing_, effects);
+  if (!started_ready_.empty()) effects.push_back(effect::Started{std::exchange(started_ready_, {})});
+  if (!adopt_ready_.empty()) {
+    effect::Adopt adopt{next_batch_++, session_, {}};
+    for (const auto& [id, attempt] : adopt_ready_) adopt.items.push_back(attempt);
+    adopting_[adopt.batch] = std::exchange(adopt_ready_, {});
+    effects.push_back(std::move(adopt));
+  }
+  if (fetch_ready_.empty()) return;
+  if (now < fetch_pause_) {
+    retry_at_ = std::min(retry_at_, fetch_pause_);
+    return;
+  }
+  for (const Digest digest : fetch_ready_) {
+    fetching_.insert(digest);
+    effects.push_back(effect::FetchBody{digest});
+  }
+  fetch_ready_.clear();
+}
+
+void Dispatcher::on(Instant now, event::Finished& e) {
+  const auto it = finishing_.find(e.batch);
+  if (it == finishing_.end()) return;
+  if (!e.answer) return retry_later(now, it->second, e.answer.error());
+  for (const Ending& ending : it->second.endings) settle(ending);
+  finishing_.erase(it);
+}
+
+void Dispatcher::on(Instant now, event::Requeued& e) {
+  const auto it = requeueing_.find(e.batch);
+  if (it == requeueing_.end()) return;
+  if (!e.answer) return retry_later(now, it->second, e.answer.error());
+  for (const Ending& ending : it->second.endings) settle(ending);
+  requeueing_.erase(it);
+  work_hinted_ = true;
+}
+
+// Durable: the worker may forget it, and so may we.
+void Dispatcher::settle(const Ending& ending) {
+  if (Worker* worker = find(ending.worker)) {
+    worker->out.settled.push_back(ending.attempt);
+    dirty_.insert(worker->id);
+  }
+  end_live(ending.attempt.task, ending.attempt.token);
+}
+
+void Dispatcher::end_live(TaskId task, Token token) {
+  const auto it = live_.find(task);
+  if (it == live_.end() || it->second.token != token) return;
+  if (it->second.backstop != Instant::never()) backstops_.erase({it->second.backstop, task});
+  if (Worker* worker = find(it->second.worker)) {
+    worker->held.erase(task);
+    rank(*worker);
+  }
+  live_.erase(it);
+}
+
+// ---- the session ----
+
+void Dispatcher::keep_session(Instant now, DispatcherEffects& effects) {
+  if (session_state_ == SessionState::None && now >= renew_at_) {
+    session_state_ = SessionState::Opening;
+    effects.push_back(effect::OpenSession{session_, config_.name});
+  } else if (session_state_ == SessionState::Live && !renewing_ && now >= renew_at_) {
+    renewing_ = true;
+    effects.push_back(effect::Renew{session_, std::exchange(revokes_done_, {})});
+  }
+  for (const auto& [other, beat] : std::exchange(to_reap_, {})) effects.push_back(effect::Reap{other, beat});
+  if (session_state_ == SessionState::Live && !reassert_ready_.empty()) {
+    effect::Reassert effect{next_batch_++, session_, std::exchange(reassert_ready_, {})};
+    auto& asked = adopting_[effect.batch];
+    for (const ReassertItem& item : effect.items) asked.emplace_back(live_.at(item.task).worker, Held{item.task, item.token});
+    effects.push_back(std::move(effect));
+  }
+}
+
+void Dispatcher::on(Instant now, event::SessionOpened& e) {
+  if (session_state_ != SessionState::Opening) return;
+  session_state_ = e.answer ? SessionState::Live : SessionState::None;
+  renew_at_ = now + (e.answer ? config_.session_renew : config_.hint_poll);
+  must_renew_ = false;
+}
+
+void Dispatcher::on(Instant now, event::Renewed& e) {
+  renewing_ = false;
+  renew_at_ = now + config_.session_renew;
+  if (!e.answer) {  // the store is away: nothing is known, so nothing is given up
+    renew_at_ = now + config_.hint_poll;
+    return;
+  }
+  if (!e.answer->live) return lose_session(now, e.answer->missing);
+  must_renew_ = false;
+  event::RevokeHint revokes{std::move(e.answer->revokes)};
+  on(now, revokes);
+  watch_others(now, e.answer->others);
+}
+
+// Reaped: another gave our attempts away, so we forget them, and our workers tell us what they hold. Missing: the store
+// forgot us (FLUSHALL, an older state); we say again what we hold.
+void Dispatcher::lose_session(Instant now, bool missing) {
+  note(std::string("session.") + (missing ? "missing" : "reaped") + " session=" + to_string(session_) + " held=" + std::to_string(live_.size()));
+  session_ = SessionId(Uuid{rng_.next(), rng_.next()});
+  session_state_ = SessionState::None;
+  renew_at_ = now;
+  must_renew_ = false;
+  next_call_ = 1;
+  claim_in_flight_ = 0;
+  claim_again_ = false;
+  reassert_ready_.clear();
+  unplaced_.clear();
+  for (auto& [id, worker] : workers_) {
+    DispatcherMessage again;
+    again.session = session_;
+    again.reregister = true;
+    strays_.emplace_back(id, std::move(again));
+  }
+  if (missing) {
+    for (auto it = live_.begin(); it != live_.end();) {
+      if (it->second.worker.is_nil() && !it->second.ending) {
+        it = live_.erase(it);
+        continue;
+      }
+      if (!it->second.ending) reassert_ready_.push_back({it->first, it->second.token, it->second.number});
+      ++it;
+    }
+    return;
+  }
+  live_.clear();
+  backstops_.clear();
+  ranked_.clear();
+  credit_total_ = 0;
+  dirty_.clear();
+  workers_.clear();
+}
+
+void Dispatcher::watch_others(Instant now, const std::vector<SessionBeat>& others) {
+  std::unordered_map<SessionId, Other> seen;
+  for (const SessionBeat& beat : others) {
+    if (beat.session == session_) continue;
+    Other other{beat.beat, Duration{0}, 0, now};
+    if (const auto it = others_.find(beat.session); it != others_.end() && it->second.beat == beat.beat) {
+      other = it->second;
+      // An interval longer than two renewals is a stall of ours, not of theirs.
+      other.still += std::min<Duration>(now - other.last_read, config_.session_renew * 2);
+      other.last_read = now;
+      ++other.reads;
+    }
+    if (other.still >= config_.session_ttl && other.reads >= kReadsBeforeReap) to_reap_.emplace_back(beat.session, beat.beat);
+    seen.emplace(beat.session, other);
+  }
+  others_ = std::move(seen);
+}
+
+void Dispatcher::on(Instant, event::Reaped& e) {
+  if (!e.answer || !*e.answer) return;
+  others_.erase(e.other);
+  work_hinted_ = true;
+  note("session.reaped_other session=" + to_string(e.other));
+}
+
+}  // namespace treadle::core

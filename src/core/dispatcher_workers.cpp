@@ -1,0 +1,295 @@
+// The registry: who is there, what they hold, what they report.
+#include <algorithm>
+
+#include "base/assert.h"
+#include "core/dispatcher.h"
+#include "core/failure_object.h"
+
+namespace treadle::core {
+namespace {
+
+constexpr Duration kBackstopMargin = 10s;
+
+Outcome failure(TaskId task, WorkerId worker, ErrorKind kind, std::string text) {
+  Outcome outcome;
+  outcome.kind = kind;
+  outcome.result = worker_failure_object(task, to_string(worker), text);
+  outcome.error_type = name_of(kind);
+  outcome.error_message = std::move(text);
+  return outcome;
+}
+
+}  // namespace
+
+Dispatcher::Worker* Dispatcher::find(WorkerId id) {
+  const auto it = workers_.find(id);
+  return it == workers_.end() ? nullptr : it->second.get();
+}
+
+void Dispatcher::on(Instant now, event::WorkerSaid& e) {
+  WorkerMessage& message = e.message;
+  if (message.registers) register_worker(now, message);
+  Worker* worker = find(message.worker);
+  if (!worker || worker->boot != message.boot || (!message.registers && message.session != session_)) {
+    DispatcherMessage stray;
+    stray.session = session_;
+    stray.reregister = true;
+    strays_.emplace_back(message.worker, std::move(stray));
+    return;
+  }
+  worker->last_heard = std::max(worker->last_heard, now);
+  worker->unroutable_since = Instant::never();
+  const bool seen = message.seq != 0 && message.seq <= worker->in_seq;
+  if (seen && !message.registers) {
+    worker->reply_due = worker->asked = true;
+    dirty_.insert(worker->id);
+    return;
+  }
+  worker->in_seq = std::max(worker->in_seq, message.seq);
+  take_report(now, *worker, message);
+  if (message.goodbye) remove_worker(*worker, "said goodbye");
+}
+
+void Dispatcher::register_worker(Instant now, WorkerMessage& message) {
+  if (Worker* old = find(message.worker); old && old->boot != message.boot) remove_worker(*old, "registered again after a restart");
+  auto& place = workers_[message.worker];
+  if (!place) {
+    place = std::make_unique<Worker>();
+    place->id = message.worker;
+    place->boot = message.boot;
+    place->last_heard = place->last_sent = now;
+    note("worker.registered worker=" + to_string(message.worker) + " host=" + message.info.host +
+         " slots=" + std::to_string(message.info.slots));
+  }
+  place->info = std::move(message.info);
+  place->out.registered = true;
+  place->out.heartbeat = config_.heartbeat;
+  place->out.drain = draining_;
+  dirty_.insert(place->id);
+}
+
+void Dispatcher::take_report(Instant now, Worker& worker, WorkerMessage& message) {
+  worker.asked = true;
+  take_ack(worker, message.ack);
+  worker.free_slots = message.free_slots;
+  worker.prefetch = message.prefetch;
+  worker.draining = message.draining;
+  take_started(now, worker, message.started);
+  for (OutcomeReport& report : message.outcomes) take_outcome(worker, report);
+  for (GivenBack& given : message.given_back) take_give_back(worker, given);
+  if (message.names_held || message.registers) {
+    find_dropped(worker, message.held);
+    adopt_unknown(worker, message.held);
+  }
+  for (const Digest digest : message.wants) {
+    auto& wanting = wanted_[digest];
+    if (std::ranges::find(wanting, worker.id) == wanting.end()) wanting.push_back(worker.id);
+    if (fetching_.insert(digest).second) fetch_ready_.push_back(digest);
+  }
+  rank(worker);
+}
+
+void Dispatcher::take_ack(Worker& worker, std::uint64_t ack) {
+  worker.acked = std::max(worker.acked, std::min(ack, worker.out_seq));
+  while (!worker.unacked.empty() && worker.unacked.front().first <= worker.acked) {
+    worker.in_flight -= static_cast<std::uint32_t>(worker.unacked.front().second.size());
+    worker.unacked.pop_front();
+  }
+  if (!speaks_only_when_asked(config_.mode)) return;
+  // PULL: a new request whose ack is short of our last reply did not see it: its attempts go into the next reply.
+  for (auto& [seq, attempts] : worker.unacked) {
+    for (Attempt& attempt : attempts) {
+      const auto it = live_.find(attempt.task);
+      if (it == live_.end() || it->second.token != attempt.token || it->second.ending) {
+        --worker.in_flight;
+        continue;
+      }
+      it->second.sent_seq = worker.out_seq + 1;
+      worker.out.attempts.push_back(std::move(attempt));
+      dirty_.insert(worker.id);
+    }
+  }
+  worker.unacked.clear();
+}
+
+void Dispatcher::take_started(Instant now, Worker& worker, const std::vector<Held>& started) {
+  for (const Held& attempt : started) {
+    const auto it = live_.find(attempt.task);
+    if (it == live_.end() || it->second.token != attempt.token || it->second.started) continue;
+    Live& live = it->second;
+    live.started = true;
+    if (live.time_limit > Duration{0}) {
+      live.backstop = now + live.time_limit + limits::kKillGrace + kBackstopMargin;
+      backstops_.emplace(live.backstop, attempt.task);
+    }
+    started_ready_.push_back({attempt.task, attempt.token, worker.id});
+  }
+}
+
+void Dispatcher::take_outcome(Worker& worker, OutcomeReport& report) {
+  const Held attempt = report.attempt;
+  const auto it = live_.find(attempt.task);
+  const bool ours = it != live_.end() && it->second.token == attempt.token;
+  if (ours && it->second.ending) return;  // repeated while its first report is on its way to the store
+  if (ours) it->second.ending = true;
+  const Ending ending{worker.id, attempt};
+  if (ours && report.outcome.kind == ErrorKind::FunctionFailed && it->second.retries_left > 0) {
+    RequeueItem item{attempt.task, attempt.token, GiveBack::Retry, it->second.retry_delay,
+                     report.outcome.error_type + ": " + report.outcome.error_message, std::move(report.outcome)};
+    requeue_ready_.emplace_back(std::move(item), ending);
+    return;
+  }
+  finish_ready_.emplace_back(FinishItem{attempt.task, attempt.token, std::move(report.outcome)}, ending);
+}
+
+void Dispatcher::take_give_back(Worker& worker, GivenBack& given) {
+  const Held attempt = given.attempt;
+  const auto it = live_.find(attempt.task);
+  const bool ours = it != live_.end() && it->second.token == attempt.token;
+  if (ours && it->second.ending) return;
+  if (ours) it->second.ending = true;
+  RequeueItem item{attempt.task, attempt.token, given.why, Duration{0}, std::move(given.last_error), std::move(given.failure)};
+  requeue_ready_.emplace_back(std::move(item), Ending{worker.id, attempt});
+}
+
+// An attempt is dropped only if a message does not name it and its ack covers the message that carried the attempt.
+void Dispatcher::find_dropped(Worker& worker, const std::vector<Held>& named) {
+  std::unordered_set<Token> names;
+  for (const Held& attempt : named) names.insert(attempt.token);
+  std::vector<TaskId> dropped;
+  for (const TaskId task : worker.held) {
+    const Live& live = live_.at(task);
+    if (!live.ending && live.sent_seq <= worker.acked && !names.contains(live.token)) dropped.push_back(task);
+  }
+  for (const TaskId task : dropped) lose_attempt(task, live_.at(task), "its worker holds it no more");
+}
+
+void Dispatcher::adopt_unknown(Worker& worker, const std::vector<Held>& named) {
+  for (const Held& attempt : named) {
+    const auto it = live_.find(attempt.task);
+    if (it != live_.end() && it->second.token == attempt.token) continue;
+    if (!adopt_asked_.insert(attempt.token).second) continue;
+    adopt_ready_.emplace_back(worker.id, attempt);
+  }
+}
+
+void Dispatcher::on(Instant, event::Adopted& e) {
+  const auto batch = adopting_.extract(e.batch);
+  if (batch.empty()) return;
+  const auto& asked = batch.mapped();
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    const auto& [id, attempt] = asked[i];
+    adopt_asked_.erase(attempt.token);
+    if (!e.answer) continue;  // the next heartbeat names it again
+    Worker* worker = find(id);
+    const bool adopted = (*e.answer)[i] == AdoptAnswer::Adopted;
+    if (!adopted) {
+      end_live(attempt.task, attempt.token);  // a re-asserted one that somebody else has now
+      if (worker) revoke(*worker, attempt, true);
+      continue;
+    }
+    if (const auto known = live_.find(attempt.task); known != live_.end()) {
+      if (known->second.token == attempt.token) continue;  // re-asserted: we have it already
+      end_live(attempt.task, known->second.token);
+    }
+    Live& live = live_[attempt.task];
+    live.token = attempt.token;
+    live.worker = id;
+    live.started = true;  // unknown; to call it started only costs an attempt if it is lost again
+    if (worker) {
+      worker->held.insert(attempt.task);
+    } else {
+      lose_attempt(attempt.task, live, "its worker left while it was adopted");
+    }
+  }
+}
+
+void Dispatcher::revoke(Worker& worker, Held attempt, bool kill) {
+  worker.out.revokes.push_back({attempt, kill});
+  dirty_.insert(worker.id);
+}
+
+void Dispatcher::remove_worker(Worker& worker, std::string_view why) {
+  note("worker.lost worker=" + to_string(worker.id) + " held=" + std::to_string(worker.held.size()) + " why=\"" + std::string(why) + "\"");
+  const std::vector<TaskId> held(worker.held.begin(), worker.held.end());
+  for (const TaskId task : held) {
+    if (Live& live = live_.at(task); !live.ending) lose_attempt(task, live, why);
+  }
+  worker.draining = true;  // no credit from now on
+  rank(worker);
+  dirty_.erase(worker.id);
+  workers_.erase(worker.id);
+}
+
+// Burnt only if user code of it was known to run; an at-most-once attempt that was sent may have run unseen.
+void Dispatcher::lose_attempt(TaskId task, Live& live, std::string_view why) {
+  const bool burnt = live.started || (live.at_most_once && live.sent_seq > 0);
+  std::string text = "WorkerLost worker=" + to_string(live.worker) + " attempt=" + std::to_string(live.number) + ": " + std::string(why);
+  RequeueItem item{task, live.token, burnt ? GiveBack::WorkerLost : GiveBack::Unstarted, Duration{0}, text,
+                   failure(task, live.worker, ErrorKind::WorkerLost, text)};
+  live.ending = true;
+  requeue_ready_.emplace_back(std::move(item), Ending{live.worker, {task, live.token}});
+}
+
+void Dispatcher::check_backstops(Instant now) {
+  while (!backstops_.empty() && backstops_.begin()->first <= now) {
+    const TaskId task = backstops_.begin()->second;
+    backstops_.erase(backstops_.begin());
+    const auto it = live_.find(task);
+    if (it == live_.end() || it->second.ending) continue;
+    Live& live = it->second;
+    live.ending = true;
+    if (Worker* worker = find(live.worker)) revoke(*worker, {task, live.token}, true);
+    finish_ready_.emplace_back(
+        FinishItem{task, live.token, failure(task, live.worker, ErrorKind::Timeout, "the time limit passed and its worker did not end it")},
+        Ending{live.worker, {task, live.token}});
+  }
+}
+
+std::uint32_t Dispatcher::credit(const Worker& worker) const {
+  if (worker.draining || (speaks_only_when_asked(config_.mode) && !worker.asked)) return 0;
+  const std::uint32_t granted = worker.free_slots + worker.prefetch;
+  return granted > worker.in_flight ? granted - worker.in_flight : 0;
+}
+
+std::uint32_t Dispatcher::open_slots(const Worker& worker) const {
+  if (worker.draining) return 0;
+  return worker.free_slots > worker.in_flight ? worker.free_slots - worker.in_flight : 0;
+}
+
+// Keeps ranked_ and credit_total_ true for this worker; call it after anything that changes its credit or its load.
+void Dispatcher::rank(Worker& worker) {
+  if (worker.ranked) {
+    ranked_.erase({worker.rank, worker.id});
+    credit_total_ -= worker.ranked_credit;
+  }
+  worker.ranked_credit = credit(worker);
+  worker.ranked = worker.ranked_credit > 0;
+  if (!worker.ranked) return;
+  worker.rank = load_rank(static_cast<std::uint32_t>(worker.held.size()), worker.info.slots);
+  ranked_.insert({worker.rank, worker.id});
+  credit_total_ += worker.ranked_credit;
+}
+
+void Dispatcher::send_messages(Instant now, DispatcherEffects& effects) {
+  for (auto& [id, message] : strays_) effects.push_back(effect::Send{id, std::move(message)});
+  strays_.clear();
+  const std::vector<WorkerId> dirty(dirty_.begin(), dirty_.end());
+  for (const WorkerId id : dirty) {
+    Worker* worker = find(id);
+    if (worker && speaks_only_when_asked(config_.mode) && !worker->asked) continue;  // stays dirty until it asks
+    dirty_.erase(id);
+    if (!worker) continue;
+    DispatcherMessage message = std::exchange(worker->out, {});
+    message.session = session_;
+    message.seq = ++worker->out_seq;
+    message.ack = worker->in_seq;
+    if (!message.attempts.empty()) worker->unacked.emplace_back(message.seq, message.attempts);
+    worker->asked = worker->reply_due = false;
+    worker->last_sent = now;
+    if (speaks_only_when_asked(config_.mode)) rank(*worker);
+    effects.push_back(effect::Send{id, std::move(message)});
+  }
+}
+
+}  // namespace treadle::core

@@ -1,0 +1,183 @@
+// What the supervisor core says to executors (commands) and hears of them (events), as plain data: no socket, no process.
+// worker/executor_pool carries the commands out; a simulator may answer them instead. docs/executor-protocol.md is the wire.
+//
+// Laws that both sides rely on:
+//  - An ExecutorNo is chosen by the core and never used twice. Its life: Spawn -> (ExecutorReady ...) -> exactly one of
+//    SpawnFailed and ExecutorDied, after which nothing comes for it any more, and commands for it are silently ignored.
+//    Tasks may be sent before ExecutorReady; they wait in the pool.
+//  - `seq` numbers the SendTask of one executor from 1 without gaps. TaskDone come in that order, one for each task that
+//    was neither recalled nor unanswered at ExecutorDied. The executor runs the oldest unanswered one.
+//  - A recall that took n tokens takes the last n tasks sent: they will not run, and the core may give them to others at
+//    once. No SendTask may follow for this executor until ExecutorIdle has named the last seq sent.
+//  - Each function number must have been sent (SendFunction) before the first task that uses it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+
+#include "base/buffer.h"
+#include "base/ids.h"
+#include "base/time.h"
+#include "core/model.h"
+#include "core/payload.h"
+
+namespace treadle::core {
+
+enum class ExecutorNo : std::uint32_t {};
+
+// What an executor is fit for. Tasks go only to an executor of an equal key.
+struct ExecutorKey {
+  std::uint32_t interpreter = 0;  // index into the worker's list of --python
+  std::string environment;        // hash of the requirements; "" = the worker's own
+  Isolation isolation = Isolation::Reuse;
+  std::uint64_t memory_limit = 0;  // bytes of its own; 0 = none
+  friend auto operator<=>(const ExecutorKey&, const ExecutorKey&) = default;
+};
+
+namespace command {
+
+struct Spawn {
+  ExecutorNo no{};
+  ExecutorKey key;
+};
+
+// Sent again, with the same number, as the answer to NeedFunction.
+struct SendFunction {
+  ExecutorNo no{};
+  std::uint32_t function = 0;  // chosen by the core, per executor
+  Payload body;
+};
+
+struct SendTask {
+  ExecutorNo no{};
+  std::uint64_t seq = 0;
+  std::uint32_t function = 0;
+  TaskId task;
+  std::uint32_t attempt = 0;  // its number, for people
+  Payload args;
+  bool mark_output = false;       // its function was seen to write past sys.stdout (TaskDone::output_unmarked)
+  bool reads_cloudpickle = false; // the client can read cloudpickle
+  Duration time_limit{0};         // 0 = none. For information: the core's clock decides
+};
+
+// Takes back up to `count` of the tasks sent last. Answered by Recalled before `run` returns; right also while the
+// executor is stuck in user code.
+struct Recall {
+  ExecutorNo no{};
+  std::uint32_t count = 0;
+};
+
+// One signal to the executor process alone. SIGTERM means something only inside user code.
+struct Signal {
+  ExecutorNo no{};
+  int signal = 0;
+};
+
+// Writes all Python stacks; they come with the next TaskDone or ExecutorDied of this executor.
+struct DumpStack {
+  ExecutorNo no{};
+};
+
+// The executor and all that it started, with SIGKILL. ExecutorDied comes when all of it is gone.
+struct Kill {
+  ExecutorNo no{};
+};
+
+// Finish what was sent and leave; ExecutorDied follows with wait status 0.
+struct Exit {
+  ExecutorNo no{};
+};
+
+// Answered by Measured before `run` returns.
+struct Measure {
+  ExecutorNo no{};
+};
+
+}  // namespace command
+
+using ExecutorCommand = std::variant<command::Spawn, command::SendFunction, command::SendTask, command::Recall,
+                                     command::Signal, command::DumpStack, command::Kill, command::Exit, command::Measure>;
+
+// Which pickler made a result, by its number on the wire.
+enum class MadeBy : std::uint8_t { Nothing = 0, Pickle = 1, Dill = 2, Cloudpickle = 3, SafeText = 4 };
+
+namespace event {
+
+struct ExecutorReady {
+  ExecutorNo no{};
+  std::uint32_t pid = 0;
+  std::uint16_t python_major = 0;
+  std::uint16_t python_minor = 0;
+};
+
+struct TaskDone {
+  ExecutorNo no{};
+  std::uint64_t seq = 0;
+  // kind, result bytes, error texts (valid UTF-8, at most limits::kErrorText each), output (valid UTF-8), and of the
+  // measures started_ns and finished_ns. The facts of the result are what the executor claims: not verified yet.
+  Outcome outcome;
+  MadeBy made_by = MadeBy::Nothing;
+  bool recycle = false;          // the executor asks to be replaced: a thread left alive, state that cannot be reset
+  bool output_unmarked = false;  // it wrote past sys.stdout: set mark_output for its function from now on
+  bool output_mixed = false;     // leftovers of a former task may be among the output
+  std::string stack;             // what DumpStack made; else empty
+};
+
+// The executor dropped all that it had read, up to and with `seq`, after a recall.
+struct ExecutorIdle {
+  ExecutorNo no{};
+  std::uint64_t seq = 0;
+};
+
+// Task `seq` waits for this function; nothing of it has run.
+struct NeedFunction {
+  ExecutorNo no{};
+  std::uint64_t seq = 0;
+  std::uint32_t function = 0;
+};
+
+struct Recalled {
+  ExecutorNo no{};
+  std::uint32_t taken = 0;
+};
+
+struct Measured {
+  ExecutorNo no{};
+  std::uint64_t own_bytes = 0;  // growth of RssAnon + RssShmem since READY; 0 if it is gone or not ready
+};
+
+// It and everything below it is gone. All its unanswered tasks that were not recalled are unfinished, the oldest one
+// was running (if any).
+struct ExecutorDied {
+  ExecutorNo no{};
+  bool was_ready = false;
+  bool exited = false;         // wait_status is known
+  int wait_status = 0;         // as of wait4
+  std::uint64_t peak_rss = 0;  // bytes; 0 = unknown
+  std::uint64_t cpu_us = 0;
+  std::string stack;           // Python stacks: of a fatal signal, or of DumpStack
+  std::string output;          // of the task that was running
+  std::string gave_up;         // its own last words, if it had some (GAVE_UP)
+  std::string protocol_error;  // not empty: we killed it, since it broke the protocol
+  bool guard_lost = false;     // killed because the guard above it died: nobody's fault, blame no task
+};
+
+struct SpawnFailed {
+  ExecutorNo no{};
+  std::string text;  // one sentence
+};
+
+// The interpreter's warm process could not start or died. Spawns that waited for it have failed; the next Spawn tries again.
+struct ZygoteFailed {
+  std::uint32_t interpreter = 0;
+  std::string text;  // one sentence, or the end of its stderr
+};
+
+}  // namespace event
+
+using ExecutorEvent =
+    std::variant<event::TaskDone, event::ExecutorReady, event::ExecutorIdle, event::NeedFunction, event::Recalled,
+                 event::Measured, event::ExecutorDied, event::SpawnFailed, event::ZygoteFailed>;
+
+}  // namespace treadle::core

@@ -1,0 +1,100 @@
+// What dispatcher and worker say to each other, as plain data. LOCAL hands these structs over; PUSH and PULL put them on
+// the wire (transport/codec), where the seed's message names tell what a message is mainly about.
+//
+// Numbers (seq, ack): each side numbers its messages to the other from 1 per (worker boot, dispatcher session); `ack` is the
+// highest number received and acted on. A number already seen is not acted on again. seq 0: a plain client that numbers nothing.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/time.h"
+#include "core/model.h"
+
+namespace treadle::core {
+
+// An attempt, named. Whoever knows the token holds the attempt.
+struct Held {
+  TaskId task;
+  Token token;
+  friend bool operator==(const Held&, const Held&) = default;
+};
+
+struct PythonVersion {
+  std::uint8_t major = 3;
+  std::uint8_t minor = 0;
+  std::uint8_t micro = 0;
+};
+
+// WORKER_REGISTRATION: what a worker is.
+struct WorkerInfo {
+  std::string host;
+  std::uint32_t pid = 0;
+  std::uint32_t slots = 0;
+  std::vector<PythonVersion> pythons;
+  std::vector<std::string> queues;    // that it serves; empty = default
+  std::vector<std::string> features;  // that it understands beyond this version's
+  bool in_process = false;            // LOCAL: dies with the dispatcher
+};
+
+struct OutcomeReport {  // TASK_COMPLETED, TASK_FAILED
+  Held attempt;
+  Outcome outcome;
+};
+
+struct GivenBack {  // an attempt that the worker will not run (any more)
+  Held attempt;
+  GiveBack why = GiveBack::Unstarted;
+  std::string last_error;  // of a killed or suspect one: in words
+  Outcome failure;         // what it ends in if it may not run again
+};
+
+struct FunctionBody {
+  Digest digest;
+  Payload body;
+  bool found = true;  // false: nobody has it (deleted); its tasks fail
+};
+
+struct WorkerMessage {
+  WorkerId worker;
+  std::uint64_t boot = 0;      // random, one per life of the worker program
+  SessionId session;           // of the dispatcher that it believes to speak to; nil in a registration
+  std::uint64_t seq = 0;
+  std::uint64_t ack = 0;
+  bool registers = false;      // `info` is filled, and `held` is complete
+  WorkerInfo info;
+  std::uint32_t free_slots = 0;  // credit after all that it received up to `ack`
+  std::uint32_t prefetch = 0;    // attempts that may wait in it beyond the free slots
+  bool names_held = false;       // `held` is complete: waiting, running, being killed, or finished and not acknowledged
+  std::vector<Held> held;
+  std::vector<Held> started;     // user code of these still runs after kStartReportDelay
+  std::vector<OutcomeReport> outcomes;
+  std::vector<GivenBack> given_back;
+  std::vector<Digest> wants;     // FUNCTION_REQUEST
+  bool draining = false;         // takes no more attempts
+  bool goodbye = false;          // holds nothing and leaves
+};
+
+struct Revoke {
+  Held attempt;
+  bool kill = false;  // also if it runs (cancel); else only if it has not begun
+};
+
+struct DispatcherMessage {
+  SessionId session;
+  std::uint64_t seq = 0;
+  std::uint64_t ack = 0;
+  std::vector<Attempt> attempts;       // NEW_REDIS_TASK
+  std::vector<Held> settled;           // ACK: outcomes and attempts given back that are durable; forget them
+  std::vector<Revoke> revokes;         // REVOKE
+  std::vector<FunctionBody> functions;  // FUNCTION
+  bool registered = false;             // ACK of a registration
+  bool reregister = false;             // REREGISTER: say who you are and what you hold
+  bool ping = false;                   // PING: answer with anything
+  bool drain = false;                  // DRAIN: finish what runs, give back the rest
+  Duration heartbeat{0};               // with `registered`: how often to speak
+};
+
+}  // namespace treadle::core

@@ -1,0 +1,195 @@
+// Who runs what, where: slots (the right to run) are given to waiting attempts, which then take an executor.
+#include <algorithm>
+
+#include "base/assert.h"
+#include "core/failure_object.h"
+#include "core/supervisor.h"
+
+namespace treadle::core {
+namespace {
+
+constexpr Duration kTaskOverhead = 3us;             // of an executor for a task, beside the function itself
+constexpr std::uint64_t kPipeBytes = 256u << 10;    // of arguments that may wait inside one executor
+constexpr std::size_t kLookAhead = 64;              // attempts behind one that cannot begin now
+constexpr Duration kSpareKept = 60s;                // after the last task of Isolation::Fresh
+
+}  // namespace
+
+void Supervisor::hand_out() {
+  for (std::size_t i = 0; i < ready_.size() && i < kLookAhead;) {
+    Work& work = *ready_[i];
+    if (begin(work) || append(work)) {
+      ready_.erase(ready_.begin() + static_cast<std::ptrdiff_t>(i));
+    } else if (busy_.size() >= slots_) {
+      return;  // no way past the oldest: order is kept
+    } else {
+      ++i;
+    }
+  }
+}
+
+// Gives it a slot and an executor of its key: one that knows the function, else any, else a new one.
+bool Supervisor::begin(Work& work) {
+  if (busy_.size() >= slots_) return false;
+  if (work.at_most_once() && !may_begin_at_most_once()) return false;
+  const ExecutorKey key = key_for(work);
+  if (key.isolation == Isolation::Fresh) fresh_until_ = now_ + kSpareKept;
+  Executor* executor = pick(work, key);
+  if (!executor && !may_spawn()) return false;
+  if (!executor) executor = &spawn(key);
+  executor->exclusive = work.at_most_once() || work.attempt.suspect || work.function->mark_output || key.isolation == Isolation::Fresh;
+  send(*executor, work);
+  return true;
+}
+
+Executor* Supervisor::pick(const Work& work, const ExecutorKey& key) {
+  Executor* live = nullptr;
+  Executor* starting = nullptr;
+  for (auto it = idle_.rbegin(); it != idle_.rend(); ++it) {
+    Executor& executor = **it;
+    if (executor.key != key || (work.attempt.suspect && executor.tasks_done > 0)) continue;
+    if (executor.state == Executor::State::Starting) {
+      starting = &executor;
+    } else if (executor.knows(work.function->number)) {
+      return &executor;
+    } else if (!live) {
+      live = &executor;
+    }
+  }
+  return live ? live : starting;
+}
+
+// Puts it behind tasks that are expected to be over within a millisecond, when all slots are taken.
+bool Supervisor::append(Work& work) {
+  if (busy_.size() < slots_ || work.at_most_once() || work.attempt.suspect || work.function->mark_output) return false;
+  const Duration expected = estimate(work);
+  if (expected >= limits::kPipeWork) return false;
+  const ExecutorKey key = key_for(work);
+  if (key.isolation == Isolation::Fresh) return false;
+  for (std::size_t i = 0; i < busy_.size(); ++i) {
+    const std::size_t at = (next_busy_ + i) % busy_.size();
+    Executor& executor = *busy_[at];
+    if (!executor.ready_for_task() || executor.exclusive || executor.begun == Instant::never()) continue;
+    if (executor.pipe_work + expected > limits::kPipeWork || now_ - executor.begun >= limits::kPipeWork) continue;
+    if (executor.pipe.size() >= limits::kMaxPrefetchPerSlot || executor.pipe_bytes + work.attempt.args.bytes.size() > kPipeBytes) continue;
+    if (executor.key != key) continue;
+    next_busy_ = at + 1;
+    send(executor, work);
+    return true;
+  }
+  return false;
+}
+
+// The interpreter is the one whose bytecode the function holds, if there is one.
+ExecutorKey Supervisor::key_for(const Work& work) const {
+  ExecutorKey key;
+  key.isolation = work.attempt.isolation;
+  key.memory_limit = work.attempt.memory_limit;
+  const std::uint8_t minor = work.function->body.facts.python_minor;
+  for (std::size_t i = 0; minor != 0 && i < info_.pythons.size(); ++i) {
+    if (info_.pythons[i].minor != minor) continue;
+    key.interpreter = static_cast<std::uint32_t>(i);
+    break;
+  }
+  return key;
+}
+
+Duration Supervisor::estimate(const Work& work) const {
+  const RunMean& mean = work.function->mean;
+  return mean.known() ? mean.value() + kTaskOverhead : limits::kPipeWork;  // unknown counts as long: it goes alone
+}
+
+void Supervisor::send(Executor& executor, Work& work) {
+  CachedFunction& function = *work.function;
+  if (!executor.knows(function.number)) {
+    if (executor.functions.size() >= Executor::kFunctionsRemembered) executor.functions.clear();
+    executor.functions.insert(function.number);
+    command(command::SendFunction{executor.no, function.number, function.body});
+  }
+  executor.last_function = function.number;
+  const Attempt& attempt = work.attempt;
+  const Duration expected = estimate(work);
+  executor.pipe.push_back({&work, ++executor.last_seq, expected});
+  executor.pipe_work += expected;
+  executor.pipe_bytes += attempt.args.bytes.size();
+  ++piped_;
+  work.place = Place::Piped;
+  work.executor = &executor;
+  const bool cloudpickle = function.body.facts.names_cloudpickle || attempt.args.facts.names_cloudpickle;
+  command(command::SendTask{executor.no, executor.last_seq, function.number, attempt.task, attempt.number, attempt.args,
+                            function.mark_output, cloudpickle, attempt.time_limit});
+  if (executor.pipe.size() > 1) return;
+  settle_place(executor);
+  if (executor.state == Executor::State::Live) begin_front(executor, now_);
+}
+
+void Supervisor::make_ready(Work& work, bool first) {
+  work.place = Place::Ready;
+  work.executor = nullptr;
+  first ? ready_.push_front(&work) : ready_.push_back(&work);
+}
+
+void Supervisor::give_back_overdue() {
+  while (!ready_.empty() && ready_.front()->waiting_since + limits::kWaitForSlot <= now_) {
+    Work& work = *ready_.front();
+    ready_.pop_front();
+    give_back(work, GiveBack::Unstarted);
+  }
+}
+
+void Supervisor::take_out_of_queue(Work& work) {
+  if (work.place == Place::Ready) {
+    ready_.erase(std::find(ready_.begin(), ready_.end(), &work));
+    return;
+  }
+  std::erase(work.function->waiting, &work);
+  --needing_body_;
+  work.place = Place::Ready;
+}
+
+// No user code of it ran: it runs elsewhere, or nowhere if nobody wants it any more. It stands in no queue and no pipe.
+void Supervisor::return_unbegun(Work& work) {
+  if (work.revoked == Revoked::Kill) {
+    ++counters_.cancelled;
+    end(work, failure(work, ErrorKind::Cancelled, "it was cancelled before it ran"));
+  } else if (work.revoked == Revoked::IfNotBegun || draining_ || dispatcher_drains_) {
+    give_back(work, GiveBack::Unstarted);
+  } else {
+    make_ready(work, true);
+  }
+}
+
+void Supervisor::end(Work& work, Outcome outcome) {
+  work.outcome = std::move(outcome);
+  close(work);
+}
+
+void Supervisor::give_back(Work& work, GiveBack why, std::string last_error, Outcome failure) {
+  ++counters_.given_back;
+  work.given_back = true;
+  work.why = why;
+  work.last_error = std::move(last_error);
+  work.outcome = std::move(failure);
+  close(work);
+}
+
+void Supervisor::close(Work& work) {
+  TREADLE_ASSERT(work.place != Place::Ended);
+  work.place = Place::Ended;
+  work.executor = nullptr;
+  work.attempt.args = {};
+  functions_.unpin(*work.function);
+  work.function = nullptr;
+  outcomes_.add(work);
+}
+
+Outcome Supervisor::failure(const Work& work, ErrorKind kind, std::string message) const {
+  Outcome outcome;
+  outcome.kind = kind;
+  outcome.result = worker_failure_object(work.attempt.task, to_string(config_.worker), message);
+  outcome.error_type = name_of(kind);
+  outcome.error_message = std::move(message);
+  return outcome;
+}
+
+}  // namespace treadle::core

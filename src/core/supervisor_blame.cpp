@@ -1,0 +1,105 @@
+// Who pays when an executor dies: the task that was being killed; else the one that ran, if it was the only one that ever ran
+// there; else it is a suspect, and runs once more, alone in a new executor.
+#include "core/death_words.h"
+#include "core/supervisor.h"
+
+namespace treadle::core {
+namespace {
+
+std::string seconds(Duration d) {
+  const auto ms = d / 1ms;
+  std::string text = std::to_string(ms / 1000);
+  if (ms % 1000 != 0) {
+    std::string fraction = std::to_string(1000 + ms % 1000).substr(1);
+    text += "." + fraction.erase(fraction.find_last_not_of('0') + 1);
+  }
+  return text + " s";
+}
+
+}  // namespace
+
+void Supervisor::on(event::ExecutorDied& e) {
+  Executor* executor = find(e.no);
+  if (!executor) return;
+  ++counters_.deaths;
+  if (!e.was_ready && executor->state == Executor::State::Starting && !e.guard_lost) {
+    start_failed(e.gave_up.empty() ? "an executor ended before it was ready" : e.gave_up);
+  }
+  end_unfinished(*executor, e);
+  gone(*executor);
+}
+
+void Supervisor::end_unfinished(Executor& executor, const event::ExecutorDied& died) {
+  if (executor.pipe.empty()) return;
+  const bool decided = executor.kill >= Executor::KillStage::Terminated && executor.kill_target;
+  if (!decided && executor.begun == Instant::never()) return;  // it was not ready yet: nothing has begun
+  auto at = executor.pipe.begin();
+  while (decided && at->work != executor.kill_target) ++at;
+  const Executor::Piped piped = *at;
+  executor.pipe.erase(at);
+  unpipe(executor, piped);
+  if (decided) {
+    end_killed(executor, *piped.work, died);
+  } else if (died.guard_lost) {
+    lose(*piped.work, "the process above its executor died");
+  } else {
+    blame(executor, *piped.work, died);
+  }
+}
+
+void Supervisor::blame(Executor& executor, Work& work, const event::ExecutorDied& died) {
+  const std::string words = death_words(died);
+  Outcome outcome = failure(work, ErrorKind::Crashed, words);
+  outcome.traceback = died.stack;
+  outcome.output = died.output;
+  outcome.measures.started_ns = executor.begun.ns;
+  outcome.measures.finished_ns = now_.ns;
+  fill_measures(died, outcome.measures);
+  const bool alone_and_first = executor.tasks_done == 0;
+  trail("task.crashed", "task=" + to_string(work.attempt.task) + " attempt=" + std::to_string(work.attempt.number) +
+                            " verdict=" + (alone_and_first ? "blamed" : "suspect") + " why=\"" + words + "\"");
+  ++(alone_and_first ? counters_.blamed : counters_.suspects);
+  if (work.at_most_once()) {
+    end(work, std::move(outcome));
+  } else {
+    give_back(work, alone_and_first ? GiveBack::Killed : GiveBack::Suspect, words, std::move(outcome));
+  }
+}
+
+// It may have run in part, and nobody is to blame.
+void Supervisor::lose(Work& work, std::string why) {
+  if (work.at_most_once()) {
+    end(work, failure(work, ErrorKind::WorkerLost, why + "; it may not run again"));
+  } else {
+    give_back(work, GiveBack::Unstarted, std::move(why));
+  }
+}
+
+void Supervisor::end_killed(Executor& executor, Work& work, const event::ExecutorDied& died) {
+  Outcome outcome;
+  switch (executor.kill_why) {
+    case KillWhy::Drain:
+      lose(work, "its worker was stopped");
+      return;
+    case KillWhy::TimeLimit:
+      ++counters_.timeouts;
+      outcome = failure(work, ErrorKind::Timeout, "the time limit of " + seconds(work.attempt.time_limit) + " passed; the function was ended");
+      break;
+    case KillWhy::Cancel:
+      ++counters_.cancelled;
+      outcome = failure(work, ErrorKind::Cancelled, "it was cancelled while it ran; the function was ended");
+      break;
+    case KillWhy::MemoryLimit:
+      ++counters_.out_of_memory;
+      outcome = failure(work, ErrorKind::OutOfMemory, "it used more memory than its limit of " + std::to_string(work.attempt.memory_limit >> 20) + " MiB; the function was ended");
+      break;
+  }
+  outcome.traceback = executor.stack.empty() ? died.stack : executor.stack;
+  outcome.output = executor.output.empty() ? died.output : executor.output;
+  outcome.measures.started_ns = executor.begun.ns;
+  outcome.measures.finished_ns = now_.ns;
+  fill_measures(died, outcome.measures);
+  end(work, std::move(outcome));
+}
+
+}  // namespace treadle::core

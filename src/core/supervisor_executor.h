@@ -1,0 +1,83 @@
+// One Python process as the supervisor sees it: what was sent to it, since when its oldest task runs, and how it is being ended.
+#pragma once
+
+#include <algorithm>
+#include <deque>
+#include <string>
+#include <unordered_set>
+
+#include "core/executor_port.h"
+#include "core/limits.h"
+#include "core/supervisor_work.h"
+
+namespace treadle::core {
+
+enum class KillWhy : std::uint8_t { TimeLimit, Cancel, MemoryLimit, Drain };
+
+struct Executor {
+  enum class State : std::uint8_t { Starting, Live, Leaving };
+  enum class KillStage : std::uint8_t {
+    None,
+    Wanted,      // what is behind the target has been recalled; results that are on their way come first
+    Terminated,  // SIGTERM was sent: the target's end is decided
+    Killed,      // SIGKILL was asked for
+  };
+  struct Piped {
+    Work* work;
+    std::uint64_t seq;
+    Duration estimate;
+  };
+  static constexpr std::size_t kFunctionsRemembered = 256;
+  static constexpr Duration kIdleAnswer = 10s;  // an executor that has nothing to do says IDLE at once
+
+  ExecutorNo no{};
+  ExecutorKey key;
+  State state = State::Starting;
+  Instant start_by;  // READY must have come
+
+  std::deque<Piped> pipe;  // unanswered and not recalled; the first one runs
+  Duration pipe_work{0};   // sum of the estimates
+  std::uint64_t pipe_bytes = 0;
+  std::uint64_t last_seq = 0;
+  std::uint64_t tasks_done = 0;
+  bool exclusive = false;      // nothing may be sent behind the task that it has
+  int recalls_asked = 0;       // not answered yet
+  bool awaits_idle = false;    // a recall took something: no task before IDLE has named last_seq
+  Instant awaits_idle_since;
+
+  Instant begun = Instant::never();  // of the first in the pipe; never: not ready yet
+  bool reported = false;             // it ran kStartReportDelay: reported, and what was behind it recalled
+  bool reported_long = false;        // it ran kLongTask: no prefetch for this slot
+  Instant measure_at = Instant::never();
+
+  KillStage kill = KillStage::None;
+  KillWhy kill_why = KillWhy::TimeLimit;
+  Work* kill_target = nullptr;         // in the pipe as long as kill is not None; nullptr: the process alone is meant
+  Instant kill_at = Instant::never();  // next stage
+  std::string stack, output;           // of a target that answered after SIGTERM
+
+  std::uint32_t last_function = 0;
+  std::unordered_set<std::uint32_t> functions;  // sent to it; it may have dropped some and asks again then
+
+  bool idle = false;        // stands in the list of idle executors
+  bool holds_slot = false;
+
+  bool ready_for_task() const {
+    return state != State::Leaving && kill == KillStage::None && recalls_asked == 0 && !awaits_idle;
+  }
+  bool knows(std::uint32_t function) const { return function == last_function || functions.contains(function); }
+  // When something has to be done about it if nothing happens.
+  Instant due() const {
+    Instant next = kill_at;
+    if (kill != KillStage::None) return next;
+    if (state == State::Starting) next = std::min(next, start_by);
+    if (pipe.empty()) return awaits_idle ? std::min(next, awaits_idle_since + kIdleAnswer) : next;
+    if (begun == Instant::never()) return next;
+    if (!reported_long) next = std::min(next, begun + (reported ? limits::kLongTask : limits::kStartReportDelay));
+    const Duration limit = pipe.front().work->attempt.time_limit;
+    if (limit > Duration{0}) next = std::min(next, begun + limit);
+    return std::min(next, measure_at);
+  }
+};
+
+}  // namespace treadle::core

@@ -1,0 +1,88 @@
+#include "gateway/fuzz_harness.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/assert.h"
+#include "gateway/testing.h"
+
+namespace treadle::gateway {
+
+struct FuzzHarness::Impl {
+  testing::TestClock clock;
+  testing::FakeStore store;
+  testing::FakeStatus status;
+  IdSource ids{clock};
+  boost::asio::io_context io{1};
+  std::unique_ptr<Gateway> gateway;
+  std::string answers;
+  bool ended = false;  // the gateway closed its side
+
+  Impl() {
+    GatewayConfig config;
+    config.port = 0;
+    config.max_payload = 10'000;
+    gateway = std::make_unique<Gateway>(io, store, config, status, ids, clock);
+    TREADLE_ASSERT(gateway->listen().has_value());
+    store.keep_submissions = false;
+  }
+
+  int connect_to() const {
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(gateway->port());
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    TREADLE_ASSERT(connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0);
+    TREADLE_ASSERT(fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
+    return fd;
+  }
+
+  void spin(int fd) {
+    std::size_t handlers = 0;
+    do {
+      handlers = io.poll();
+      gateway->turn(clock.now());
+      for (auto& [task, done] : std::exchange(store.waits, {})) done(fail(Code::NotFound, "no task"));
+      char piece[4096];
+      ssize_t got = 0;
+      while ((got = recv(fd, piece, sizeof piece, 0)) > 0) answers.append(piece, static_cast<std::size_t>(got));
+      ended = ended || got == 0;
+    } while (handlers > 0);
+  }
+};
+
+FuzzHarness::FuzzHarness() : impl_(std::make_unique<Impl>()) {}
+FuzzHarness::~FuzzHarness() = default;
+
+void FuzzHarness::run(std::string_view bytes, std::size_t cut) {
+  Impl& impl = *impl_;
+  impl.answers.clear();
+  impl.ended = false;
+  const int fd = impl.connect_to();
+  for (; !bytes.empty() && !impl.ended; bytes.remove_prefix(std::min(cut, bytes.size()))) {
+    const std::string_view piece = bytes.substr(0, cut);
+    if (send(fd, piece.data(), piece.size(), MSG_NOSIGNAL) < 0) break;
+    impl.spin(fd);
+  }
+  shutdown(fd, SHUT_WR);
+  for (int i = 0; i < 100 && !impl.ended; ++i) impl.spin(fd);
+  TREADLE_ASSERT_MSG(impl.ended, "the gateway did not close after the end of the input");
+  TREADLE_ASSERT_MSG(impl.answers.empty() || impl.answers.starts_with("HTTP/1.1 "), "not an HTTP answer");
+  TREADLE_ASSERT_MSG(impl.answers.find("HTTP/1.1 500") == std::string::npos, "a request was answered 500");
+  const linger none{1, 0};  // no TIME_WAIT: there are only so many ports
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+  close(fd);
+  impl.store.tasks.clear();
+  impl.store.keys.clear();
+  if (impl.store.functions.size() > 100) impl.store.functions.clear();
+}
+
+}  // namespace treadle::gateway

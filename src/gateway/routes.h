@@ -1,0 +1,55 @@
+// The one table of routes: it drives routing, methods, bodies, metrics, /openapi.json and the docs page.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "gateway/form.h"
+#include "gateway/request.h"
+#include "gateway/response.h"
+
+namespace treadle::gateway {
+
+struct Service;
+
+// Runs on the loop thread when the request is complete; answers now or later.
+using Handler = void (*)(Service&, const Request&, Responder);
+
+// The name of a schema in openapi.cpp; None: not JSON of ours.
+enum class Schema : std::uint8_t {
+  None,
+  RegisterRequest,
+  RegisterAnswer,
+  ExecuteRequest,
+  ExecuteAnswer,
+  StatusAnswer,
+  ResultAnswer,
+  Welcome,
+  Health,
+  Ready,
+  Version
+};
+
+struct Route {
+  Method method = Method::Get;
+  std::string_view pattern;
+  Handler handle = nullptr;
+  const FormSpec* form = nullptr;  // how its body is read; null: a body is thrown away
+  bool creates = false;            // answers GatewayConfig::created_status, and takes an Idempotency-Key if `keyed`
+  bool keyed = false;
+  // For people:
+  std::string_view operation{};  // a unique name
+  std::string_view tag;
+  std::string_view summary;
+  std::string_view description{};
+  Schema request = Schema::None;
+  Schema answer = Schema::None;
+  std::array<int, 10> statuses{};  // besides 200 and what any route may answer; 0 = end
+  bool hidden = false;             // works, but is not advertised
+};
+
+std::span<const Route> route_table();
+
+}  // namespace treadle::gateway

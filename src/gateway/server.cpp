@@ -1,0 +1,176 @@
+#include "gateway/server.h"
+
+#include <algorithm>
+#include <ctime>
+#include <utility>
+
+#include <boost/asio/error.hpp>
+#include <boost/asio/ip/address.hpp>
+
+#include "gateway/connection.h"
+#include "gateway/handlers.h"
+#include "gateway/routes.h"
+
+namespace treadle::gateway {
+namespace {
+
+using boost::asio::ip::tcp;
+using boost::system::error_code;
+
+Error cannot_listen(const GatewayConfig& config, const error_code& error) {
+  const std::string where = config.address + " port " + std::to_string(config.port);
+  if (error == boost::asio::error::address_in_use)
+    return fail(Code::Conflict, "Cannot listen on " + where + ": another program does. Stop it, or choose --port.");
+  return fail(Code::Invalid, "Cannot listen on " + where + ": " + error.message() + ".");
+}
+
+std::vector<std::string> own_names(const GatewayConfig& config) {
+  return config.insecure_public ? machine_names() : std::vector<std::string>{};
+}
+
+}  // namespace
+
+Server::Server(boost::asio::io_context& io, std::shared_ptr<Service> service)
+    : io_(io),
+      service_(std::move(service)),
+      router_(route_table()),
+      gatekeeper_(service_->config, HostPolicy(service_->config, own_names(service_->config)), router_),
+      acceptor_(io),
+      timer_(io) {
+  refresh_date();
+}
+
+Server::~Server() {
+  for (const auto& connection : connections_) connection->abandon();
+}
+
+Result<void> Server::listen() {
+  const GatewayConfig& config = service_->config;
+  error_code error;
+  const auto address =
+      boost::asio::ip::make_address(config.address == "localhost" ? "127.0.0.1" : config.address, error);
+  if (error)
+    return fail(Code::Invalid, "\"" + config.address + "\" is not an IP address; use 127.0.0.1, ::1 or 0.0.0.0.");
+  if (!address.is_loopback() && !config.insecure_public)
+    return fail(Code::Invalid, "Listening on " + config.address +
+                                   " lets anyone who reaches it run code here, since there are no "
+                                   "keys yet. Use 127.0.0.1, or add --insecure-public if that is what you want.");
+  const tcp::endpoint endpoint(address, config.port);
+  acceptor_.open(endpoint.protocol(), error);
+  if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
+  if (!error) acceptor_.bind(endpoint, error);
+  if (!error) acceptor_.listen(4096, error);
+  if (error) {
+    error_code ignored;
+    acceptor_.close(ignored);
+    return cannot_listen(config, error);
+  }
+  port_ = acceptor_.local_endpoint().port();
+  accept();
+  return {};
+}
+
+void Server::accept() {
+  if (accepting_ || draining_ || !acceptor_.is_open() || connections_.size() >= service_->config.max_connections)
+    return;
+  accepting_ = true;
+  acceptor_.async_accept([this, alive = std::weak_ptr<void>(alive_)](error_code error, tcp::socket socket) {
+    if (!alive.expired()) on_accept(error, std::move(socket));
+  });
+}
+
+void Server::on_accept(error_code error, tcp::socket socket) {
+  accepting_ = false;
+  refresh_date();
+  arm_timer();
+  if (error) return;  // out of file descriptors, most likely: the next tick tries again
+  socket.non_blocking(true, error);
+  socket.set_option(tcp::no_delay(true), error);
+  auto connection = std::make_shared<Connection>(*this, std::move(socket));
+  connection->index = connections_.size();
+  connections_.push_back(connection);
+  service_->connections = connections_.size();
+  connection->start();
+  accept();
+}
+
+void Server::remove(Connection& connection) {
+  auto& at = connections_[connection.index];
+  at.swap(connections_.back());
+  at->index = connection.index;
+  connections_.pop_back();  // callers hold a reference of their own
+  service_->connections = connections_.size();
+  accept();
+}
+
+void Server::mark_dirty(Connection& connection) {
+  if (std::exchange(connection.dirty, true)) return;
+  dirty_.push_back(connections_[connection.index]);
+}
+
+void Server::turn(Instant) {
+  if (dirty_.empty()) return;
+  flushing_.swap(dirty_);
+  for (const auto& connection : flushing_) {
+    connection->dirty = false;
+    connection->flush();
+  }
+  flushing_.clear();
+}
+
+bool Server::reserve_body(std::uint64_t bytes) {
+  const std::uint64_t most = service_->config.max_bodies_in_flight;
+  if (bytes > most || bodies_in_flight_ > most - bytes) return false;
+  bodies_in_flight_ += bytes;
+  return true;
+}
+
+// One timer for all deadlines of all connections; it rests while there is none.
+void Server::arm_timer() {
+  if (timer_armed_) return;
+  timer_armed_ = true;
+  const GatewayConfig& config = service_->config;
+  const Duration least =
+      std::min({config.header_deadline, config.body_idle, config.keep_alive, config.write_idle, config.linger});
+  timer_.expires_after(std::clamp<Duration>(least / 4, 5ms, 500ms));
+  timer_.async_wait([this, alive = std::weak_ptr<void>(alive_)](error_code) {
+    if (alive.expired()) return;
+    timer_armed_ = false;
+    tick();
+  });
+}
+
+void Server::tick() {
+  refresh_date();
+  const Instant time = now();
+  for (std::size_t i = connections_.size(); i-- > 0;) {
+    const auto connection = connections_[i];  // it may remove itself
+    connection->check_deadlines(time);
+  }
+  accept();
+  if (!connections_.empty() || (!accepting_ && !draining_)) arm_timer();
+}
+
+void Server::refresh_date() {
+  const std::time_t seconds = service_->clock.wall().ms / 1000;
+  if (seconds == date_second_ && !date_.empty()) return;
+  date_second_ = seconds;
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  char text[40];
+  date_.assign(text, std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &parts));
+}
+
+void Server::begin_drain() {
+  draining_ = true;
+  service_->draining = true;
+  error_code ignored;
+  acceptor_.close(ignored);
+  release_waiting(*service_);
+  for (std::size_t i = connections_.size(); i-- > 0;) {
+    const auto connection = connections_[i];
+    connection->drain();
+  }
+}
+
+}  // namespace treadle::gateway

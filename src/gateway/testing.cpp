@@ -1,0 +1,253 @@
+#include "gateway/testing.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cctype>
+#include <chrono>
+#include <stdexcept>
+#include <utility>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+
+namespace treadle::gateway::testing {
+
+Instant TestClock::now() const {
+  return {std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()).count()};
+}
+
+WallMs TestClock::wall() const {
+  return {std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+              .count()};
+}
+
+// ---- store ----
+
+void FakeStore::put_function(core::Function function, store::Done<Result<FunctionId>> done) {
+  if (broken) return done(*broken);
+  const FunctionId id = function.id;
+  functions[id] = std::move(function);
+  done(id);
+}
+
+void FakeStore::get_function(FunctionId id, store::Done<Result<core::Function>> done) {
+  if (broken) return done(*broken);
+  const auto at = functions.find(id);
+  if (at == functions.end()) return done(fail(Code::NotFound, "no function"));
+  done(at->second);
+}
+
+void FakeStore::submit(std::vector<store::Submission> batch,
+                       store::Done<Result<std::vector<Result<store::SubmitAnswer>>>> done) {
+  if (broken) return done(*broken);
+  std::vector<Result<store::SubmitAnswer>> answers;
+  for (auto& item : batch) {
+    const auto key = keys.find(item.idempotency_key);
+    if (!functions.contains(item.function)) {
+      answers.push_back(fail(Code::NotFound, "no function"));
+    } else if (!item.idempotency_key.empty() && key != keys.end()) {
+      if (key->second.first == item.body_digest)
+        answers.push_back(store::SubmitAnswer{key->second.second, true});
+      else
+        answers.push_back(fail(Code::Conflict, "Idempotency-Key was used with another body."));
+    } else {
+      if (!item.idempotency_key.empty()) keys[item.idempotency_key] = {item.body_digest, item.id};
+      tasks[item.id].id = item.id;
+      answers.push_back(store::SubmitAnswer{item.id, false});
+      if (keep_submissions) submissions.push_back(std::move(item));
+    }
+  }
+  done(std::move(answers));
+}
+
+Result<store::TaskView> FakeStore::view(TaskId id, bool with_result) const {
+  if (broken) return *broken;
+  const auto at = tasks.find(id);
+  if (at == tasks.end()) return fail(Code::NotFound, "no task");
+  store::TaskView out = at->second;
+  if (!with_result) out.result = {};
+  return out;
+}
+
+void FakeStore::get(std::vector<TaskId> ids, bool with_results,
+                    store::Done<std::vector<Result<store::TaskView>>> done) {
+  ++gets;
+  std::vector<Result<store::TaskView>> views;
+  for (const TaskId id : ids) views.push_back(view(id, with_results));
+  if (!hold) return done(std::move(views));
+  held.emplace_back([views = std::move(views), done = std::move(done)]() mutable { done(std::move(views)); });
+}
+
+void FakeStore::release() {
+  hold = false;
+  for (auto& one : std::exchange(held, {})) one();
+}
+
+void FakeStore::wait(TaskId id, Instant, store::Done<Result<store::TaskView>> done) {
+  auto now = view(id, false);
+  if (!now || core::is_terminal(now->state)) return done(std::move(now));
+  waits.emplace_back(id, std::move(done));
+}
+
+void FakeStore::finish(TaskId id, std::string result) {
+  tasks[id].id = id;
+  tasks[id].state = core::TaskState::Completed;
+  tasks[id].result.bytes = Buffer::of(std::move(result));
+  for (auto& [task, done] : std::exchange(waits, {})) {
+    if (task == id)
+      done(view(task, false));
+    else
+      waits.emplace_back(task, std::move(done));
+  }
+}
+
+// ---- gateway ----
+
+Running::Running(GatewayConfig config) {
+  config.port = 0;
+  status.now = {"local", 4, 3, false, "", {}};
+  gateway = std::make_unique<Gateway>(io, store, std::move(config), status, ids, clock);
+  if (auto listening = gateway->listen(); !listening) throw std::runtime_error(listening.error().message);
+  port_ = gateway->port();
+  thread_ = std::thread([this] { loop(); });
+}
+
+void Running::loop() {
+  const auto work = boost::asio::make_work_guard(io);
+  while (!stop_) {
+    io.run_one();
+    for (int i = 0; i < 64 && io.poll_one() > 0; ++i) {
+    }
+    gateway->turn(clock.now());
+  }
+}
+
+Running::~Running() {
+  on_loop([this] { stop_ = true; });
+  thread_.join();
+}
+
+void Running::on_loop(std::function<void()> work) {
+  std::promise<void> done;
+  boost::asio::post(io, [&] {
+    work();
+    done.set_value();
+  });
+  done.get_future().get();
+}
+
+void Running::settle() {
+  for (int i = 0; i < 4; ++i) on_loop([] {});
+}
+
+// ---- client ----
+
+std::string Answer::header(std::string_view name) const {
+  for (std::size_t at = head.find("\r\n"); at != std::string::npos; at = head.find("\r\n", at + 2)) {
+    const std::string line = head.substr(at + 2, head.find("\r\n", at + 2) - at - 2);
+    if (line.size() > name.size() && line[name.size()] == ':' && line.compare(0, name.size(), name) == 0)
+      return line.substr(name.size() + 2);
+  }
+  return "";
+}
+
+Client::Client(std::uint16_t port) : host_("127.0.0.1:" + std::to_string(port)) {
+  fd_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const timeval patience{10, 0};
+  setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  const int on = 1;
+  setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(port);
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (connect(fd_, reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) throw std::runtime_error("cannot connect");
+}
+
+Client::~Client() { close(fd_); }
+
+bool Client::try_send(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (sent <= 0) return false;
+    bytes.remove_prefix(static_cast<std::size_t>(sent));
+  }
+  return true;
+}
+
+void Client::send(std::string_view bytes) {
+  if (!try_send(bytes)) throw std::runtime_error("the server closed while we sent");
+}
+
+void Client::end_sending() { shutdown(fd_, SHUT_WR); }
+
+// False at the end of the stream.
+bool Client::fill() {
+  char piece[64 << 10];
+  const ssize_t got = recv(fd_, piece, sizeof piece, 0);
+  if (got < 0) throw std::runtime_error(errno == EAGAIN ? "no answer within ten seconds" : "the connection was reset");
+  buffer_.append(piece, static_cast<std::size_t>(got));
+  return got > 0;
+}
+
+Answer Client::read(bool head_only) {
+  std::size_t end = 0;
+  while ((end = buffer_.find("\r\n\r\n")) == std::string::npos)
+    if (!fill()) throw std::runtime_error("closed before an answer");
+  Answer answer;
+  answer.head = buffer_.substr(0, end + 2);
+  answer.status = std::stoi(answer.head.substr(9, 3));
+  buffer_.erase(0, end + 4);
+  const std::string length = answer.header("Content-Length");
+  if (head_only || length.empty()) return answer;
+  const std::size_t size = std::stoull(length);
+  while (buffer_.size() < size)
+    if (!fill()) throw std::runtime_error("closed within an answer");
+  answer.body = buffer_.substr(0, size);
+  buffer_.erase(0, size);
+  return answer;
+}
+
+std::string Client::read_to_end() {
+  while (fill()) {
+  }
+  return std::exchange(buffer_, {});
+}
+
+bool Client::closed() { return buffer_.empty() && !fill(); }
+
+Answer Client::get(const std::string& path, const std::string& headers) {
+  send("GET " + path + " HTTP/1.1\r\nHost: " + host_ + "\r\n" + headers + "\r\n");
+  return read();
+}
+
+Answer Client::post(const std::string& path, const std::string& body, const std::string& headers) {
+  send(post_text(path, body, headers));
+  return read();
+}
+
+std::string post_text(const std::string& path, const std::string& body, const std::string& headers) {
+  return "POST " + path + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" +
+         headers + "\r\n" + body;
+}
+
+std::string function_body(const std::string& payload, const std::string& name) {
+  return R"({"name": ")" + name + R"(", "payload": ")" + payload + R"("})";
+}
+
+std::string call_body(const std::string& function_id, const std::string& payload) {
+  return R"({"function_id": ")" + function_id + R"(", "payload": ")" + payload + R"("})";
+}
+
+std::string member(const std::string& json, const std::string& name) {
+  const std::string mark = "\"" + name + "\":\"";
+  const auto at = json.find(mark);
+  if (at == std::string::npos) return "";
+  return json.substr(at + mark.size(), json.find('"', at + mark.size()) - at - mark.size());
+}
+
+}  // namespace treadle::gateway::testing

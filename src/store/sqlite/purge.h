@@ -1,0 +1,35 @@
+// Forgets finished tasks that are older than they are kept, or that together take too much room; oldest first, in small steps.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "store/sqlite/blobs.h"
+#include "store/sqlite/config.h"
+#include "store/sqlite/database.h"
+
+namespace treadle::store {
+
+class Purge {
+ public:
+  Purge(Database& db, const Blobs& blobs, const SqliteConfig& config);
+
+  // Looks at the next 500 tasks, inside a transaction that the caller has begun. False: the round is over. Files that are to
+  // go when the transaction is durable are added to `dead`.
+  bool step(WallMs wall, bool over_size, std::vector<BlobName>& dead);
+  // Database pages in use and blobs, less the arguments of waiting tasks.
+  std::uint64_t finished_bytes(std::int64_t live_bytes);
+  std::uint64_t reusable_bytes();  // free pages inside the database
+  std::uint64_t purged() const { return purged_; }
+
+ private:
+  Database& db_;
+  const Blobs& blobs_;
+  std::int64_t keep_completed_ms_, keep_failed_ms_;
+  std::int64_t from_ = 0;  // of this round
+  std::uint64_t purged_ = 0;
+  std::int64_t page_bytes_;
+  Statement look_, delete_task_, delete_args_, delete_result_, page_count_, free_count_;
+};
+
+}  // namespace treadle::store

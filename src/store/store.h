@@ -1,0 +1,183 @@
+// The port behind which every promise is kept: functions, tasks, sessions. One interface, several engines.
+//
+// Threads: every method is called on the loop thread that hosts the store, and every callback runs there, either before
+// the method returns (when the answer is known) or later, from turn(). Callbacks may call the store again.
+// Durability: a callback that asserts something (submit, finish, cancel, put_function, claims of at-most-once functions)
+// runs only when it is as durable as the engine's level says. Readers see durable states only.
+// Batches: at most limits::kBatch items per call (submit: any number; the engine splits).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/callback.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "core/claims.h"
+#include "core/model.h"
+
+namespace treadle::store {
+
+template <class T>
+using Done = Callback<void(T)>;
+
+// ---- functions ----
+
+struct FunctionSummary {
+  FunctionId id;
+  std::string name;
+  Digest digest;
+  std::uint64_t body_bytes = 0;
+  WallMs created;
+  std::string cursor;  // of a list that goes on after this one
+};
+
+// ---- tasks ----
+
+struct Submission {
+  TaskId id;  // made by the caller: UUIDv7 whose last digit is 0-9
+  FunctionId function;
+  core::Payload args;
+  core::Options options;          // the function's, overridden by the request's
+  std::int64_t delay_ms = 0;      // not before
+  std::int64_t queue_ttl_ms = 0;  // Expired if it waits longer; 0 = limits::kQueueTtlMs
+  std::string group;              // tasks whose results are streamed together; "" = none
+  std::string owner;              // API key id (reserved)
+  std::string idempotency_scope;  // with the key: route and API key id
+  std::string idempotency_key;    // "" = none
+  Digest body_digest;             // of function id, decoded arguments, options: what "same body" compares
+};
+
+struct SubmitAnswer {
+  TaskId id;
+  bool duplicate = false;  // the key was known: `id` is the first task's
+};
+
+// What a client may see of a task. Durable states only.
+struct TaskView {
+  TaskId id;
+  FunctionId function;
+  core::TaskState state = core::TaskState::Queued;
+  core::ErrorKind error_kind = core::ErrorKind::None;
+  std::uint32_t attempt = 0;
+  core::Payload result;  // empty until terminal; filled only if asked for
+};
+
+// All there is to tell about a task (`why`, /v1/tasks/{id}); read from the table, not from the hot cache.
+struct TaskStory {
+  TaskView view;
+  std::uint32_t losses = 0;
+  std::uint32_t kills = 0;
+  std::string worker;      // that held the last attempt
+  std::string last_error;  // of the last attempt that was lost, beside the present state
+  std::string error_type, error_message, traceback, output;
+  WallMs accepted, claimed, started, finished;  // 0 = not yet
+  core::Measures measures;
+  bool cancel_requested = false;
+  core::Options options;
+  std::string group;
+};
+
+struct ListFilter {
+  std::optional<core::TaskState> state;  // Claimed counts as Queued
+  std::optional<FunctionId> function;
+  std::string group;
+  std::string cursor;  // of the page before; "" = newest first page
+  std::uint32_t limit = 100;
+};
+
+struct TaskPage {
+  std::vector<TaskView> tasks;  // newest first
+  std::string next_cursor;      // "" = no more
+};
+
+// ---- dispatching ----
+
+using core::AdoptAnswer;
+using core::ClaimAnswer;
+using core::ClaimRequest;
+using core::FinishAnswer;
+using core::FinishItem;
+using core::ReassertItem;
+using core::RenewAnswer;
+using core::RequeueAnswer;
+using core::RequeueItem;
+using core::SessionBeat;
+using core::StartedItem;
+using AdoptItem = core::Held;
+
+enum class CancelAnswer : std::uint8_t {
+  Cancelled,   // it was queued: FAILED Cancelled now
+  Requested,   // it is claimed or runs: its dispatcher has been told
+  Terminal,    // it had ended before
+  Missing,
+};
+
+// ---- figures ----
+
+struct Counters {
+  std::uint64_t submitted = 0, completed = 0, failed = 0, stale = 0, duplicate = 0, requeued = 0, adopted = 0, reaped = 0;
+  std::uint64_t queued = 0, claimed = 0, running = 0, delayed = 0;  // now
+  std::uint64_t queued_bytes = 0;
+  std::uint64_t waiters = 0;
+};
+
+enum class Level : std::uint8_t { None, Process, Power };  // what HTTP 200 on submit survives
+std::string_view name_of(Level level);  // "none", "process", "power"
+
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  // Functions. A body is stored once per digest; every registration has its own id.
+  virtual void put_function(core::Function function, Done<Result<FunctionId>> done) = 0;
+  virtual void get_function(FunctionId id, Done<Result<core::Function>> done) = 0;
+  virtual void get_body(Digest digest, Done<Result<core::Payload>> done) = 0;
+  virtual void list_functions(std::string cursor, std::uint32_t limit, Done<Result<std::vector<FunctionSummary>>> done) = 0;
+
+  // All or nothing for limits (429, 507); one answer per item otherwise (NotFound: unknown function; Conflict: key).
+  virtual void submit(std::vector<Submission> batch, Done<Result<std::vector<Result<SubmitAnswer>>>> done) = 0;
+  // In the order of `ids`; a missing task is NotFound. Results are read only if `with_results`.
+  virtual void get(std::vector<TaskId> ids, bool with_results, Done<std::vector<Result<TaskView>>> done) = 0;
+  virtual void story(TaskId id, Done<Result<TaskStory>> done) = 0;
+  virtual void list(ListFilter filter, Done<Result<TaskPage>> done) = 0;
+  // Answers as soon as the task is terminal, or at `deadline` with its present state. Full: too many waiters.
+  virtual void wait(TaskId id, Instant deadline, Done<Result<TaskView>> done) = 0;
+  virtual void cancel(TaskId id, std::string reason, Done<Result<CancelAnswer>> done) = 0;
+
+  // Dispatching.
+  virtual void claim(ClaimRequest request, Done<Result<ClaimAnswer>> done) = 0;
+  virtual void started(std::vector<StartedItem> batch) = 0;  // best effort
+  virtual void finish(SessionId session, std::vector<FinishItem> batch, Done<Result<std::vector<FinishAnswer>>> done) = 0;
+  virtual void requeue(SessionId session, std::vector<RequeueItem> batch, Done<Result<std::vector<RequeueAnswer>>> done) = 0;
+  // Called, on the loop thread, when a queue that was found empty has work again. A hint: may be lost or in vain.
+  virtual void on_work(Callback<void()> hint) = 0;
+  // Called when somebody asked to cancel attempts of `session`; a hint beside RenewAnswer::revokes.
+  virtual void on_revoke(Callback<void(std::vector<AdoptItem>)> hint) = 0;
+
+  // Sessions (docs/decisions/0003-sessions.md): a dispatcher owns its claims through one renewable session.
+  virtual void open_session(SessionId id, std::string name, Done<Result<void>> done) = 0;
+  virtual void renew(SessionId id, std::vector<AdoptItem> revokes_done, Done<Result<RenewAnswer>> done) = 0;
+  virtual void adopt(SessionId to, std::vector<AdoptItem> batch, Done<Result<std::vector<AdoptAnswer>>> done) = 0;
+  virtual void reassert(SessionId session, std::vector<ReassertItem> batch, Done<Result<std::vector<AdoptAnswer>>> done) = 0;
+  // Marks `other` reaped if its beat is still `beat_seen`, and gives back what it held. True: it was ours to reap.
+  virtual void reap(SessionId other, std::uint64_t beat_seen, Done<Result<bool>> done) = 0;
+
+  virtual Counters counters() const = 0;
+  virtual Level level() const = 0;
+  virtual std::string describe() const = 0;  // for the start line: "SQLite treadle-data/treadle.db, strict"
+
+  // Hosting: call turn() when wake_fd() is readable (-1: never), when next_deadline() has passed, and after a burst of
+  // calls, so that what they began leaves as one batch. Returns whether it ran callbacks.
+  virtual int wake_fd() const = 0;
+  virtual bool turn(Instant now) = 0;
+  virtual Instant next_deadline() const = 0;
+  // Makes everything durable that was accepted; nothing is accepted after it. Blocks.
+  virtual void close() = 0;
+};
+
+}  // namespace treadle::store

@@ -1,0 +1,234 @@
+#include "worker/executor_pool.h"
+
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <boost/json.hpp>
+#include <cerrno>
+#include <cstring>
+
+#include "worker/executor_source.h"
+#include "worker/memory.h"
+
+namespace treadle::worker {
+namespace {
+
+namespace json = boost::json;
+using core::ExecutorNo;
+namespace command = core::command;
+namespace event = core::event;
+
+constexpr Duration kForkTakes = 5s;  // at most, by a zygote that is ready
+
+std::uint32_t number(ExecutorNo no) { return static_cast<std::uint32_t>(no); }
+
+std::string hex(const Mark& mark) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string text;
+  for (const char c : mark) {
+    const auto byte = static_cast<unsigned char>(c);
+    text += kDigits[byte >> 4];
+    text += kDigits[byte & 15];
+  }
+  return text;
+}
+
+std::string current_directory() {
+  std::unique_ptr<char, decltype(&::free)> path(::get_current_dir_name(), &::free);
+  return path ? std::string(path.get()) : std::string("/");
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ExecutorPool>> ExecutorPool::start(PoolOptions options) {
+  std::unique_ptr<ExecutorPool> pool(new ExecutorPool(std::move(options)));
+  TRY([[maybe_unused]] auto done, pool->begin());
+  return pool;
+}
+
+Result<void*> ExecutorPool::begin() {
+  if (options_.cwd.empty()) options_.cwd = current_directory();
+  TRY(source_, executor_source());
+  epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll_) return fail(Code::Internal, std::string("no epoll instance: ") + std::strerror(errno));
+  TRY([[maybe_unused]] auto guard, start_guard());
+  TRY([[maybe_unused]] auto zygote, zygote_for(0));
+  return nullptr;
+}
+
+Result<void*> ExecutorPool::start_guard() {
+  TRY(GuardProcess guard, GuardProcess::start(options_.guard));
+  guard_ = std::make_unique<GuardProcess>(std::move(guard));
+  guard_started_ = last_turn_;
+  watch(guard_->socket(), tag_of(kGuard), EPOLLIN);
+  return nullptr;
+}
+
+ExecutorPool::~ExecutorPool() = default;
+
+void ExecutorPool::watch(int fd, std::uint64_t tag, std::uint32_t what) {
+  epoll_event wanted{};
+  wanted.events = what;
+  wanted.data.u64 = tag;
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &wanted) != 0) {
+    ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &wanted);
+  }
+}
+
+// The number of a zygote of this interpreter that is ready or on its way.
+Result<std::uint32_t> ExecutorPool::zygote_for(std::uint32_t interpreter) {
+  if (interpreter >= options_.interpreters.size()) {
+    return fail(Code::Invalid, "there is no interpreter number " + std::to_string(interpreter));
+  }
+  if (!guard_) {
+    TRY([[maybe_unused]] auto started, start_guard());
+  }
+  Zygote& zygote = zygotes_[interpreter];
+  if (zygote.no != 0) return zygote.no;
+  ZygoteOptions what = options_.interpreters[interpreter];
+  what.paths = options_.paths;
+  const std::string spec = zygote_spec(what, current_environment(), options_.cwd);
+  std::string packet = make_packet(GuardPacket::StartZygote, last_zygote_ + 1, 0, spec);
+  if (packet.size() > kMaxPacket) {
+    return fail(Code::TooLarge, "the environment has more than " + std::to_string(kMaxPacket) + " bytes; start treadle with a smaller one");
+  }
+  std::vector<UniqueFd> fds;
+  fds.push_back(make_memfd("treadle-executor", source_, true));
+  if (!fds[0]) return fail(Code::Internal, std::string("no memory for the executor's source: ") + std::strerror(errno));
+  guard_->send(std::move(packet), std::move(fds));
+  zygote = {++last_zygote_, 0, {}};
+  return zygote.no;
+}
+
+std::string ExecutorPool::settings_of(ExecutorNo no, const core::ExecutorKey& key, const Mark& mark) const {
+  json::object settings;
+  settings["worker_id"] = options_.worker_id;
+  settings["executor"] = number(no);
+  settings["paths"] = json::value_from(options_.paths);
+  settings["cwd"] = options_.cwd;
+  settings["max_result"] = options_.max_result;
+  settings["mark"] = hex(mark);
+  settings["isolation"] = key.isolation == core::Isolation::Fresh ? "fresh" : "reuse";
+  settings["memory_limit"] = key.memory_limit;
+  return json::serialize(settings);
+}
+
+void ExecutorPool::run(const core::ExecutorCommand& command, Events& events) {
+  std::visit([&](const auto& one) { run_one(one, events); }, command);
+}
+
+void ExecutorPool::run_one(const command::Spawn& command, Events& events) {
+  const auto failed = [&](std::string text) { events.emplace_back(event::SpawnFailed{command.no, std::move(text)}); };
+  if (!command.key.environment.empty()) return failed("this worker does not build environments");
+  const auto zygote = zygote_for(command.key.interpreter);
+  if (!zygote) return failed(zygote.error().message);
+  Mark mark;
+  if (::getrandom(mark.data(), mark.size(), 0) != static_cast<ssize_t>(mark.size())) return failed("no random bytes");
+  ExecutorChannel::TheirEnds theirs;
+  auto channel = ExecutorChannel::make(command.no, mark, options_.max_result, theirs);
+  if (!channel) return failed(std::string("no descriptors for an executor: ") + std::strerror(errno));
+
+  const std::uint32_t no = number(command.no);
+  const std::string settings = settings_of(command.no, command.key, mark);
+  channel->settings(settings);
+  watch(channel->socket(), tag_of(kSocket, no), EPOLLIN);
+  watch(channel->pipe(0), tag_of(kStdout, no), EPOLLIN);
+  watch(channel->pipe(1), tag_of(kStderr, no), EPOLLIN);
+  Executor& executor = executors_[no];
+  executor.channel = std::move(channel);
+  executor.interpreter = command.key.interpreter;
+  executor.asked = last_turn_;
+  unsent_.insert(no);
+  guard_->send(make_packet(GuardPacket::Spawn, *zygote, no, settings), std::move(theirs));
+}
+
+ExecutorPool::Executor* ExecutorPool::find(ExecutorNo no) {
+  const auto it = executors_.find(number(no));
+  return it == executors_.end() ? nullptr : &it->second;
+}
+
+void ExecutorPool::run_one(const command::SendFunction& command, Events&) {
+  Executor* executor = find(command.no);
+  if (!executor || executor->killed) return;
+  executor->channel->function(command);
+  unsent_.insert(number(command.no));
+}
+
+void ExecutorPool::run_one(const command::SendTask& command, Events&) {
+  Executor* executor = find(command.no);
+  if (!executor || executor->killed) return;
+  executor->channel->task(command);
+  unsent_.insert(number(command.no));
+}
+
+void ExecutorPool::run_one(const command::Recall& command, Events& events) {
+  Executor* executor = find(command.no);
+  const std::uint32_t taken = executor ? executor->channel->recall(command.count) : 0;
+  events.emplace_back(event::Recalled{command.no, taken});
+}
+
+void ExecutorPool::run_one(const command::Signal& command, Events&) {
+  if (!find(command.no) || !guard_) return;
+  guard_->send(make_packet(GuardPacket::Signal, static_cast<std::uint32_t>(command.signal), number(command.no)));
+}
+
+void ExecutorPool::run_one(const command::DumpStack& command, Events& events) {
+  Executor* executor = find(command.no);
+  if (!executor || !executor->channel->ready()) return;  // before READY the signal would end it
+  executor->channel->expect_stack();
+  run_one(command::Signal{command.no, SIGUSR1}, events);
+}
+
+void ExecutorPool::run_one(const command::Kill& command, Events&) {
+  if (Executor* executor = find(command.no)) kill(number(command.no), *executor);
+}
+
+void ExecutorPool::kill(std::uint32_t no, Executor& executor) {
+  if (executor.killed) return;
+  executor.killed = true;
+  if (!guard_) return;
+  guard_->send(make_packet(GuardPacket::KillTree, 0, no));
+  // A zygote that is not ready may never be, and one that does not fork for so long is stuck: who gives up on its executor
+  // gives up on it.
+  const Zygote& zygote = zygotes_[executor.interpreter];
+  const bool stuck = zygote.pid == 0 || last_turn_ - executor.asked > kForkTakes;
+  if (executor.pid == 0 && zygote.no != 0 && stuck) {
+    guard_->send(make_packet(GuardPacket::StopZygote, zygote.no, 0));
+  }
+}
+
+void ExecutorPool::run_one(const command::Exit& command, Events&) {
+  Executor* executor = find(command.no);
+  if (!executor || executor->killed) return;
+  executor->channel->exit();
+  unsent_.insert(number(command.no));
+}
+
+void ExecutorPool::run_one(const command::Measure& command, Events& events) {
+  const Executor* executor = find(command.no);
+  std::uint64_t own = 0;
+  if (executor && executor->pid != 0 && executor->channel->ready()) {
+    const std::uint64_t all = own_memory(executor->pid);
+    own = all > executor->baseline ? all - executor->baseline : 0;
+  }
+  events.emplace_back(event::Measured{command.no, own});
+}
+
+pid_t ExecutorPool::zygote_pid(std::uint32_t interpreter) const {
+  const auto it = zygotes_.find(interpreter);
+  return it == zygotes_.end() ? 0 : it->second.pid;
+}
+
+std::string ExecutorPool::zygote_report(std::uint32_t interpreter) const {
+  const auto it = zygotes_.find(interpreter);
+  return it == zygotes_.end() ? std::string() : it->second.report;
+}
+
+pid_t ExecutorPool::executor_pid(ExecutorNo no) const {
+  const auto it = executors_.find(number(no));
+  return it == executors_.end() ? 0 : it->second.pid;
+}
+
+}  // namespace treadle::worker

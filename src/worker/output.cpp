@@ -1,0 +1,179 @@
+#include "worker/output.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "core/limits.h"
+
+namespace treadle::worker {
+namespace {
+
+constexpr std::size_t kWholeMark = kMarkBytes + sizeof(std::uint64_t);
+constexpr char kStartBit = static_cast<char>(0x80);
+constexpr std::size_t kOutputKept = core::limits::kOutputKept;
+constexpr std::size_t kAllKept = 16 * kOutputKept;  // of all unanswered tasks of one executor together
+
+// Length of the UTF-8 character at the front, or 0 if there is none (RFC 3629: no overlong forms, no surrogates).
+std::size_t character_length(std::string_view s) {
+  const auto byte = [&](std::size_t i) { return i < s.size() ? static_cast<unsigned char>(s[i]) : 0u; };
+  const auto continues = [&](std::size_t i) { return (byte(i) & 0xC0u) == 0x80u; };
+  const unsigned lead = byte(0);
+  if (lead < 0x80) return 1;
+  if (lead >= 0xC2 && lead <= 0xDF) return continues(1) ? 2 : 0;
+  if (lead >= 0xE0 && lead <= 0xEF) {
+    const bool second = continues(1) && (lead != 0xE0 || byte(1) >= 0xA0) && (lead != 0xED || byte(1) < 0xA0);
+    return second && continues(2) ? 3 : 0;
+  }
+  if (lead >= 0xF0 && lead <= 0xF4) {
+    const bool second = continues(1) && (lead != 0xF0 || byte(1) >= 0x90) && (lead != 0xF4 || byte(1) < 0x90);
+    return second && continues(2) && continues(3) ? 4 : 0;
+  }
+  return 0;
+}
+
+bool is_ascii(std::string_view bytes) {
+  unsigned char all = 0;
+  for (const char c : bytes) all |= static_cast<unsigned char>(c);
+  return all < 0x80;
+}
+
+// Where the mark or the start mark begins: they differ in the first byte only.
+std::size_t find_mark(std::string_view bytes, const Mark& mark) {
+  const std::string_view tail(mark.data() + 1, kMarkBytes - 1);
+  for (std::size_t from = 1; from < bytes.size();) {
+    const void* hit = ::memmem(bytes.data() + from, bytes.size() - from, tail.data(), tail.size());
+    if (!hit) return std::string_view::npos;
+    const std::size_t at = static_cast<std::size_t>(static_cast<const char*>(hit) - bytes.data()) - 1;
+    if (((bytes[at] ^ mark[0]) & ~kStartBit) == 0) return at;
+    from = at + 2;
+  }
+  return std::string_view::npos;
+}
+
+// How many bytes at the end may be the beginning of a mark.
+std::size_t possible_mark(std::string_view bytes, const Mark& mark) {
+  for (std::size_t length = std::min(bytes.size(), kMarkBytes - 1); length > 0; --length) {
+    const std::string_view end = bytes.substr(bytes.size() - length);
+    if (((end[0] ^ mark[0]) & ~kStartBit) == 0 && std::memcmp(end.data() + 1, mark.data() + 1, length - 1) == 0) {
+      return length;
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+
+std::string printable_tail(std::string_view bytes, std::size_t most) {
+  if (bytes.size() > most) {
+    bytes.remove_prefix(bytes.size() - most);
+    for (int i = 0; i < 3 && !bytes.empty() && (static_cast<unsigned char>(bytes[0]) & 0xC0) == 0x80; ++i) {
+      bytes.remove_prefix(1);
+    }
+  }
+  if (is_ascii(bytes)) return std::string(bytes);
+  std::string text;
+  text.reserve(bytes.size());
+  while (!bytes.empty()) {
+    const std::size_t length = character_length(bytes);
+    if (length == 0) {
+      text += "\xEF\xBF\xBD";
+    } else {
+      text.append(bytes.substr(0, length));
+    }
+    bytes.remove_prefix(length == 0 ? 1 : length);
+  }
+  // Each replaced byte became three: cut again, at whole characters this time.
+  return text.size() > most ? printable_tail(text, most) : text;
+}
+
+void OutputCutter::add(int pipe, std::string_view bytes, bool idle) {
+  std::string joined;
+  if (!unfinished_[pipe].empty()) {
+    joined = std::move(unfinished_[pipe]);
+    unfinished_[pipe].clear();
+    joined.append(bytes);
+    bytes = joined;
+  }
+  while (true) {
+    const std::size_t at = find_mark(bytes, mark_);
+    if (at == std::string_view::npos) break;
+    keep(pipe, bytes.substr(0, at), idle);
+    if (bytes.size() - at < kWholeMark) {
+      unfinished_[pipe] = bytes.substr(at);
+      return;
+    }
+    std::uint64_t seq;
+    std::memcpy(&seq, bytes.data() + at + kMarkBytes, sizeof seq);
+    if (bytes[at] == mark_[0]) {
+      end_of(pipe, seq);
+    } else {
+      start_of(pipe);
+    }
+    bytes.remove_prefix(at + kWholeMark);
+  }
+  const std::size_t held = possible_mark(bytes, mark_);
+  keep(pipe, bytes.substr(0, bytes.size() - held), idle);
+  unfinished_[pipe] = bytes.substr(bytes.size() - held);
+}
+
+void OutputCutter::keep(int pipe, std::string_view text, bool idle) {
+  if (text.empty()) return;
+  if (text.size() > kOutputKept) text.remove_prefix(text.size() - kOutputKept);
+  kept_bytes_ += text.size();
+  Chunk* last = chunks_.empty() ? nullptr : &chunks_.back();
+  if (last && last->pipe == pipe && last->seq == 0 && last->leftover == idle && last->text.size() < kOutputKept) {
+    last->text.append(text);
+  } else {
+    chunks_.push_back(Chunk{pipe, 0, idle, std::string(text)});
+  }
+  while (kept_bytes_ > kAllKept) {
+    kept_bytes_ -= chunks_.front().text.size();
+    chunks_.pop_front();
+  }
+}
+
+void OutputCutter::end_of(int pipe, std::uint64_t seq) {
+  for (Chunk& chunk : chunks_) {
+    if (chunk.pipe == pipe && chunk.seq == 0) chunk.seq = seq;
+  }
+}
+
+// What came on this pipe between the end of the former task and the start of this one is nobody's: this task's, mixed.
+void OutputCutter::start_of(int pipe) {
+  for (Chunk& chunk : chunks_) {
+    if (chunk.pipe == pipe && chunk.seq == 0) chunk.leftover = true;
+  }
+}
+
+OutputCutter::Taken OutputCutter::take(std::uint64_t seq, bool last) {
+  Taken taken;
+  if (chunks_.empty() && (!last || (unfinished_[0].empty() && unfinished_[1].empty()))) return taken;
+  if (last) {
+    // What looked like the beginning of a mark is none: the marks of this task have come whole.
+    for (int pipe = 0; pipe < 2; ++pipe) {
+      keep(pipe, std::exchange(unfinished_[pipe], {}), false);
+    }
+  }
+  std::string text;
+  std::deque<Chunk> others;
+  for (Chunk& chunk : chunks_) {
+    const bool claimed = chunk.seq != 0 && chunk.seq <= seq;
+    const bool free = chunk.seq == 0 && last;
+    if (!claimed && !free) {
+      others.push_back(std::move(chunk));
+      continue;
+    }
+    kept_bytes_ -= chunk.text.size();
+    taken.unmarked |= free;
+    taken.mixed |= chunk.leftover || (claimed && chunk.seq != seq);
+    text.append(chunk.text);
+  }
+  chunks_ = std::move(others);
+  taken.text = printable_tail(text, kOutputKept);
+  return taken;
+}
+
+std::string OutputCutter::take_rest() { return take(~std::uint64_t{0}, true).text; }
+
+}  // namespace treadle::worker

@@ -1,0 +1,58 @@
+// Whose output is it: cuts what comes from an executor's stdout and stderr at the marks that the executor put in, and
+// keeps the end of it for each task. No I/O: the pool feeds it what it has read.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <string_view>
+
+namespace treadle::worker {
+
+inline constexpr std::size_t kMarkBytes = 16;
+using Mark = std::array<char, kMarkBytes>;  // random, one per executor
+
+// Valid UTF-8 for people: bytes that are not become U+FFFD, and a character cut at the front is dropped.
+// At most `most` bytes of the end are kept.
+std::string printable_tail(std::string_view bytes, std::size_t most);
+
+class OutputCutter {
+ public:
+  explicit OutputCutter(const Mark& mark) : mark_(mark) {}
+
+  // Bytes as they came from pipe 0 (stdout) or 1 (stderr). `idle`: no task was unanswered when they came, so they are the
+  // leftovers of something that a former task started.
+  void add(int pipe, std::string_view bytes, bool idle);
+
+  struct Taken {
+    std::string text;       // printable, at most limits::kOutputKept bytes, both pipes in the order of arrival
+    bool unmarked = false;  // some of it was announced by no mark
+    bool mixed = false;     // some of it may come from a former task
+  };
+  // The output of task `seq`, whose result has come: all that it wrote has been added before. `last`: no other task is
+  // unanswered, so what no mark claims is its too.
+  Taken take(std::uint64_t seq, bool last);
+  // All that is left, for the task that was running when the executor died.
+  std::string take_rest();
+
+  bool empty() const { return chunks_.empty(); }
+
+ private:
+  struct Chunk {
+    int pipe = 0;
+    std::uint64_t seq = 0;  // 0: no end mark has claimed it yet
+    bool leftover = false;
+    std::string text;
+  };
+  void keep(int pipe, std::string_view text, bool idle);
+  void end_of(int pipe, std::uint64_t seq);
+  void start_of(int pipe);
+
+  Mark mark_;
+  std::array<std::string, 2> unfinished_;  // per pipe: the end of what was added, if a mark may begin in it
+  std::deque<Chunk> chunks_;               // in order of arrival
+  std::size_t kept_bytes_ = 0;             // of all chunks_
+};
+
+}  // namespace treadle::worker

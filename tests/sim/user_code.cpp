@@ -1,0 +1,18 @@
+#include "user_code.h"
+
+namespace treadle::sim {
+
+Plan plan_of(TaskId task, bool may_hang) {
+  const std::uint64_t hash = std::hash<Uuid>{}(task) >> 8;
+  const std::uint64_t kind = hash % 100;
+  constexpr Duration kTakes[] = {0ms, 0ms, 1ms, 5ms, 50ms, 500ms};
+  Plan plan{Behaviour::Return, kTakes[(hash / 100) % 6]};
+  if (kind < 4) plan.behaviour = Behaviour::Raise;
+  if (kind == 4) plan.behaviour = Behaviour::KillExecutor;
+  if (kind == 5 && may_hang) plan = {Behaviour::Hang, Duration{0}};
+  return plan;
+}
+
+std::string result_of(TaskId task) { return "result of " + to_string(task); }
+
+}  // namespace treadle::sim

@@ -1,0 +1,37 @@
+// What the simulated functions do, decided by the task's id alone, and a record of every time that one of them ran.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+
+#include "base/ids.h"
+#include "base/time.h"
+#include "core/model.h"
+
+namespace treadle::sim {
+
+enum class Behaviour : std::uint8_t { Return, Raise, KillExecutor, Hang };
+
+struct Plan {
+  Behaviour behaviour = Behaviour::Return;
+  Duration takes{0};
+};
+
+// Of 100 tasks: 4 raise, 1 kills its executor always, 1 hangs if hanging is allowed (a time limit is set); the others
+// return after 0, 1, 5, 50 or 500 ms.
+Plan plan_of(TaskId task, bool may_hang);
+std::string result_of(TaskId task);
+
+// Runs are counted here, outside of everything under test.
+struct RunLog {
+  struct Task {
+    std::uint32_t starts = 0;
+    std::uint32_t ends = 0;
+  };
+  std::unordered_map<TaskId, Task> tasks;
+  std::unordered_map<Token, std::uint32_t> starts_of_token;
+  std::uint64_t starts = 0;
+};
+
+}  // namespace treadle::sim

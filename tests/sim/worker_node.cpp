@@ -1,0 +1,93 @@
+#include "worker_node.h"
+
+#include <algorithm>
+
+namespace treadle::sim {
+
+using namespace core;
+
+WorkerNode::WorkerNode(World& world, RunLog& log, WorkerId id, std::uint32_t slots, bool may_hang, Send send)
+    : world_(world), log_(log), id_(id), slots_(slots), may_hang_(may_hang), send_(std::move(send)) {
+  start();
+}
+
+void WorkerNode::start() {
+  ++life_;
+  SupervisorConfig config;
+  config.worker = id_;
+  config.boot = ++boots_;
+  config.info.host = "sim";
+  config.info.slots = slots_;
+  events_.clear();
+  wake_at_ = Instant::never();
+  stalled_until_ = Instant{};
+  if (executors_) buried_.push_back(std::move(executors_));  // timers of theirs may still be due
+  executors_ = std::make_unique<FakeExecutors>(world_, log_, may_hang_, [this, life = life_] {
+    if (life == life_) wake(world_.now());
+  });
+  core_ = std::make_unique<Supervisor>(config, Rng(world_.rng.next()));
+  wake(world_.now());
+}
+
+void WorkerNode::kill() {
+  if (!core_) return;
+  ++deaths;
+  ++life_;
+  held_at_death += core_->view().held;
+  recalled += executors_->recalled();
+  executors_->vanish();
+  core_.reset();
+  events_.clear();
+}
+
+// SIGSTOP of the supervisor alone: its executors run on, and its time goes on.
+void WorkerNode::stall(Duration d) { stalled_until_ = world_.now() + d; }
+
+void WorkerNode::deliver(DispatcherMessage message) {
+  if (!core_) return;
+  for (const Attempt& attempt : message.attempts) executors_->note_attempt(attempt);
+  say(event::DispatcherSaid{std::move(message)});
+}
+
+void WorkerNode::say(SupervisorEvent event) {
+  events_.push_back(std::move(event));
+  wake(world_.now());
+}
+
+void WorkerNode::wake(Instant at) {
+  at = std::max(at, stalled_until_);
+  if (at == Instant::never() || (at >= wake_at_ && wake_at_ > world_.now())) return;
+  wake_at_ = at;
+  world_.at(at, [this, life = life_] {
+    if (life != life_ || !core_) return;
+    if (world_.now() < stalled_until_) return wake(stalled_until_);
+    wake_at_ = Instant::never();
+    turn();
+  });
+}
+
+void WorkerNode::turn() {
+  for (auto& e : executors_->take_events()) events_.push_back(std::move(e));
+  SupervisorEffects effects;
+  for (auto& e : std::exchange(events_, {})) core_->step(world_.now(), std::move(e), effects);
+  for (;;) {
+    core_->tick(world_.now(), effects);
+    if (effects.commands.empty()) break;
+    carry_out(effects);
+  }
+  core_->flush(world_.now(), effects);
+  carry_out(effects);
+  if (effects.message) send_(std::move(*effects.message));
+  wake(core_->next_deadline());
+}
+
+// Answers that the port promises at once (Recalled, Measured) go back before anything else.
+void WorkerNode::carry_out(SupervisorEffects& effects) {
+  for (const auto& command : std::exchange(effects.commands, {})) executors_->run(command);
+  for (auto& e : executors_->take_events()) core_->step(world_.now(), std::move(e), effects);
+  for (const TrailEntry& entry : std::exchange(effects.trail, {})) {
+    if (on_note) on_note(entry.event + " " + entry.fields);
+  }
+}
+
+}  // namespace treadle::sim

@@ -1,0 +1,54 @@
+// One simulated worker program: the real supervisor core over fake executors, and a network end.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "core/supervisor.h"
+#include "fake_executors.h"
+#include "world.h"
+
+namespace treadle::sim {
+
+class WorkerNode {
+ public:
+  using Send = std::function<void(core::WorkerMessage)>;
+  WorkerNode(World& world, RunLog& log, WorkerId id, std::uint32_t slots, bool may_hang, Send send);
+
+  void deliver(core::DispatcherMessage message);
+  void kill();   // kill -9: the program and everything below it
+  void start();  // another boot
+  void stall(Duration d);
+  bool alive() const { return core_ != nullptr; }
+  WorkerId id() const { return id_; }
+  std::uint32_t slots() const { return slots_; }
+  const FakeExecutors& executors() const { return *executors_; }
+  const core::SupervisorCounters& counters() const { return core_->counters(); }
+  std::function<void(const std::string&)> on_note;
+
+  std::uint64_t deaths = 0, held_at_death = 0, recalled = 0;
+
+ private:
+  void say(core::SupervisorEvent event);
+  void wake(Instant at);
+  void turn();
+  void carry_out(core::SupervisorEffects& effects);
+
+  World& world_;
+  RunLog& log_;
+  WorkerId id_;
+  std::uint32_t slots_;
+  bool may_hang_;
+  Send send_;
+  std::unique_ptr<core::Supervisor> core_;
+  std::unique_ptr<FakeExecutors> executors_;
+  std::vector<std::unique_ptr<FakeExecutors>> buried_;  // of earlier lives
+  std::vector<core::SupervisorEvent> events_;
+  std::uint64_t life_ = 0;
+  std::uint64_t boots_ = 0;
+  Instant stalled_until_;
+  Instant wake_at_ = Instant::never();
+};
+
+}  // namespace treadle::sim

@@ -1,0 +1,242 @@
+"""One `treadle serve` under test: started on a free port, stopped or killed, and searched for after its death.
+
+TREADLE_BIN (or TREADLE) names the binary, default build/treadle. TREADLE_TEST_PATIENCE multiplies the times to wait (sanitizer builds).
+"""
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+import uuid
+
+import wire
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN = os.path.abspath(os.environ.get("TREADLE_BIN") or os.environ.get("TREADLE") or ROOT / "build" / "treadle")
+PATIENCE = float(os.environ.get("TREADLE_TEST_PATIENCE", "1"))
+
+
+def eventually(check, seconds, every=0.02):
+    """Calls `check` until it gives something true, and returns that; its last answer after `seconds`."""
+    deadline = time.monotonic() + seconds * PATIENCE
+    while True:
+        found = check()
+        if found or time.monotonic() >= deadline:
+            return found
+        time.sleep(every)
+
+
+def clean_env(**extra):
+    """The environment without anything that would configure the server or its Python."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("TREADLE", "PYTHON", "PYTEST", "COV_"))}
+    env.update({k: str(v) for k, v in extra.items()})
+    return env
+
+
+def run(*argv, seconds=20, cwd=None, env=None):
+    """The binary with these arguments, to its end. Returns (exit code, stdout, stderr)."""
+    done = subprocess.run([BIN, *map(str, argv)], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+                          timeout=seconds * PATIENCE, cwd=cwd, env=env or clean_env())
+    return done.returncode, done.stdout, done.stderr
+
+
+class StartFailed(AssertionError):
+    pass
+
+
+class Server:
+    """`flags` are further flags of serve. `home` is its working directory and holds `data` and the log."""
+
+    def __init__(self, home, *flags, python=sys.executable, env=None, wrap=(), data=None, port=0, start=True):
+        self.home = pathlib.Path(home)
+        self.data = pathlib.Path(data) if data else self.home / "data"
+        self.mark = uuid.uuid4().hex
+        self.log_path = self.home / "serve.log"
+        self.wanted_port = port  # may be changed before a start; 0 = any free one
+        self._argv = [*wrap, BIN, "serve", "--data-dir", str(self.data), "--python", python, *map(str, flags)]
+        self._env = clean_env(**(env or {}), TREADLE_TEST_MARK=self.mark)
+        self.process = None
+        self.port = None
+        if start:
+            self.start()
+
+    # -- life --------------------------------------------------------------------------------------------------------
+
+    def start(self):
+        """Returns when /readyz says yes. The log goes on in the same file."""
+        assert self.process is None
+        begun = self.log_path.stat().st_size if self.log_path.exists() else 0
+        self.exec_time = time.monotonic()
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen([*self._argv, "--port", str(self.wanted_port)], cwd=self.home, env=self._env, stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=subprocess.STDOUT, start_new_session=True)
+        self.port = eventually(lambda: self._listening(begun), 20, every=0.005)
+        if not self.port or not eventually(self._ready, 20, every=0.005):
+            self.kill()
+            raise StartFailed(f"{self._argv} did not become ready:\n{self.log()[begun:]}")
+        self.started_at = begun
+        return self
+
+    def _listening(self, begun):
+        if self.process.poll() is not None:
+            raise StartFailed(f"{self._argv} ended with {self.process.returncode}:\n{self.log()[begun:]}")
+        found = re.search(r"listening on http://[^\s]*:(\d+)", self.log()[begun:])
+        return int(found.group(1)) if found else None
+
+    def _ready(self):
+        try:
+            return wire.call(self.port, "GET", "/readyz").status == 200
+        except OSError:
+            return False
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    @property
+    def alive(self):
+        return self.process is not None and self.process.poll() is None
+
+    def send_signal(self, number):
+        self.process.send_signal(number)
+
+    def stop(self, number=signal.SIGTERM, seconds=40):
+        """Asks it to stop, waits for its end, and returns its exit code."""
+        self.process.send_signal(number)
+        return self.wait(seconds)
+
+    def wait(self, seconds=40):
+        code = self.process.wait(seconds * PATIENCE)
+        self.process = None
+        return code
+
+    def kill(self):
+        """kill -9 of serve alone; what is below it has to go by itself."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def close(self):
+        """The end of a test: ends everything that it started, whatever state it is in."""
+        self.kill()
+        eventually(lambda: not self.survivors(), 2)
+        for pid, _ in self.survivors():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+    def log(self):
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def survivors(self):
+        """(pid, command line) of each living process of this server's tree, found by the mark in its environment."""
+        return list(marked(self.mark))
+
+    def assert_gone(self, seconds=1.0):
+        """Nothing of the tree is left after so many seconds."""
+        eventually(lambda: not self.survivors(), seconds, every=0.01)
+        assert self.survivors() == []
+
+    def rss(self):
+        """Resident bytes of the serve process."""
+        return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{self.pid}/status").read_text()).group(1)) * 1024
+
+    # -- HTTP --------------------------------------------------------------------------------------------------------
+
+    def call(self, method, path, body=None, headers=None, timeout=30):
+        return wire.call(self.port, method, path, body, headers, timeout * PATIENCE)
+
+    def get(self, path, **more):
+        return self.call("GET", path, **more)
+
+    def post(self, path, body, **more):
+        return self.call("POST", path, body, **more)
+
+    def raw(self, timeout=30):
+        return wire.Raw(self.port, timeout * PATIENCE)
+
+    # -- the seed's verbs --------------------------------------------------------------------------------------------
+
+    def register(self, function, name="f"):
+        """The id of a function given as an object, as raw pickle bytes, or as text."""
+        if not isinstance(function, (str, bytes)):
+            function = wire.text(wire.as_main(function))
+        payload = wire.armor(function) if isinstance(function, bytes) else function
+        reply = self.post("/register_function", {"name": name, "payload": payload})
+        assert reply.status == 200, reply
+        return reply.json["function_id"]
+
+    def execute(self, function_id, *positional, **named):
+        return self.execute_text(function_id, wire.args(*positional, **named))
+
+    def execute_text(self, function_id, payload):
+        reply = self.post("/execute_function", {"function_id": function_id, "payload": payload})
+        assert reply.status == 200, reply
+        return reply.json["task_id"]
+
+    def status(self, task_id):
+        reply = self.get(f"/status/{task_id}")
+        assert reply.status == 200, reply
+        assert set(reply.json) == {"task_id", "status"} and reply.json["task_id"] == task_id
+        return reply.json["status"]
+
+    def answer(self, task_id):
+        """What /result says now."""
+        reply = self.get(f"/result/{task_id}")
+        assert reply.status == 200, reply
+        return reply.json
+
+    def finished(self, task_id, seconds=30):
+        """(status, result text) of a task that ends within so many seconds; polls as the seed's clients do."""
+        answer = eventually(lambda: (a := self.answer(task_id))["status"] in wire.TERMINAL and a, seconds)
+        assert answer, f"task {task_id} is {self.answer(task_id)['status']} after {seconds} s\n{self.log()[-3000:]}"
+        return answer["status"], answer["result"]
+
+    def value(self, task_id, seconds=30):
+        """The result of a task that must complete."""
+        status, result = self.finished(task_id, seconds)
+        assert status == "COMPLETED", wire.untext(result)
+        return wire.untext(result)
+
+    def failure(self, task_id, seconds=30):
+        """The exception of a task that must fail."""
+        status, result = self.finished(task_id, seconds)
+        assert status == "FAILED", (status, wire.untext(result))
+        return wire.untext(result)
+
+    def run(self, function, *positional, **named):
+        return self.value(self.execute(self.register(function), *positional, **named))
+
+    # -- metrics -----------------------------------------------------------------------------------------------------
+
+    def metrics(self):
+        """{sample with its labels: value} of /metrics."""
+        reply = self.get("/metrics")
+        assert reply.status == 200 and reply.headers["Content-Type"].startswith("text/plain"), reply
+        found = {}
+        for line in reply.body.decode().splitlines():
+            if line and not line.startswith("#"):
+                name, value = line.rsplit(" ", 1)
+                found[name] = float(value)
+        return found
+
+
+def marked(mark):
+    """(pid, command line) of the living processes with this mark in their environment."""
+    needle = f"TREADLE_TEST_MARK={mark}".encode()
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            if needle in pathlib.Path(f"/proc/{entry}/environ").read_bytes():
+                yield int(entry), pathlib.Path(f"/proc/{entry}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue  # it has just ended, or is not ours to read

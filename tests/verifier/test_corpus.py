@@ -1,0 +1,183 @@
+"""No payload of a real pickler is refused, and what the verifier says about it is true."""
+
+import base64
+import json
+import pathlib
+import pickle
+import pickletools
+import sys
+import time
+import warnings
+
+import cloudpickle
+import dill
+import numpy
+import pytest
+
+import check
+import corpus
+
+warnings.simplefilter("ignore")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def main_module():
+    corpus.move_to_main()
+
+
+@pytest.fixture(scope="module")
+def values(main_module):
+    return list(corpus.values())
+
+
+@pytest.fixture(scope="module")
+def functions(main_module):
+    return list(corpus.functions())
+
+
+def accepted(payloads):
+    results = check.verdicts(payload for _, payload in payloads)
+    refused = [(label, result["error"]) for (label, _), result in zip(payloads, results) if not result["ok"]]
+    assert not refused, f"{len(refused)} of {len(payloads)} refused: {refused[:5]}"
+    return results
+
+
+def test_values_pass(values):
+    accepted(values)
+    kinds = {label.split()[0] for label, _ in values}
+    assert {"result", "argument"} <= kinds
+    assert len(values) > 3000
+
+
+def test_functions_pass_as_functions(functions):
+    results = accepted(functions)
+    assert len(functions) > 5000
+    assert len({label.split()[1].rsplit(".", 1)[0] for label, _ in functions if label.startswith("value")}) >= 70
+    for (label, _), result in zip(functions, results):
+        assert result["not_function"] == "", label
+        if label.startswith("reference"):
+            assert result["root"] == "reference", label
+        elif label.startswith("value"):
+            assert result["root"] == "function", label
+
+
+def test_facts_are_true(values, functions):
+    everything = values + functions
+    counts = {"main": 0, "dill": 0, "cloudpickle": 0}
+    for (label, payload), result in zip(everything, accepted(everything)):
+        if len(payload) > 100_000:
+            continue
+        modules = named_modules(payload)
+        main = "__main__" in modules or ("__builtin__", "__main__") in modules
+        assert result["main"] == main, label
+        for library in ("dill", "cloudpickle"):
+            named = any(str(module).split(".")[0] == library for module in modules)
+            assert result[library] == named, label
+            counts[library] += named
+        counts["main"] += main
+        assert result["protocol"] == int(label.split()[-1]) if label.split()[-1].isdigit() else True
+    assert min(counts.values()) > 100, counts
+
+
+def named_modules(payload):
+    """Modules that the stream refers to, and modules that it imports by a call: by CPython's own reading of the opcodes."""
+    modules, strings, memo, previous = set(), [], {}, None
+    for opcode, argument, _ in pickletools.genops(payload):
+        name = opcode.name
+        if name == "GLOBAL":
+            module, attribute = argument.split(" ", 1)
+            modules.add(module)
+            modules.add((module, attribute))
+        elif name == "STACK_GLOBAL":
+            modules.add(strings[-2])
+            modules.add((strings[-2], strings[-1]))
+        elif "UNICODE" in name:
+            strings.append(argument)
+        elif name == "MEMOIZE":
+            memo[len(memo)] = previous
+        elif "PUT" in name:
+            memo[argument] = previous
+        elif "GET" in name and isinstance(memo.get(argument), str):
+            strings.append(memo[argument])
+        if name not in ("MEMOIZE",) and "PUT" not in name:
+            previous = argument if "UNICODE" in name else memo.get(argument) if "GET" in name else None
+    return modules | ({"__main__"} if imports_main(payload) else set())
+
+
+def imports_main(payload):
+    names = [(o.name, a) for o, a, _ in pickletools.genops(payload) if o.name not in ("MEMOIZE", "BINPUT", "LONG_BINPUT", "FRAME")]
+    return any(a[1] == "__main__" and b[0] == "TUPLE1" and c[0] == "REDUCE" for a, b, c in zip(names, names[1:], names[2:]))
+
+
+def test_roots_of_plain_data_are_named():
+    for value in (None, True, 1, 1 << 99, 1 << 99999, 2.5, "s", b"b", bytearray(b"b"), [1], (1,), {1: 2}, {1}, frozenset({1})):
+        result = check.verdicts([pickle.dumps(value, 5)])[0]
+        name = "None" if value is None else type(value).__name__
+        assert result["root"] == name
+        assert result["data"]
+        assert result["not_function"] == f"the payload is a pickled {name}, not a function"
+
+
+def test_arguments_are_told():
+    shapes = [(((1,), {"a": 2}), True), (((), {}), True), (((2,),), False), ((5,), False), ((1, {}), False),
+              (((1, 2), {3: 4}), True), ([(), {}], False), (((), [],), False)]
+    for dumps in (pickle.dumps, dill.dumps, cloudpickle.dumps):
+        for value, expected in shapes:
+            assert check.verdicts([dumps(value)])[0]["args"] is expected, value
+
+
+def test_this_python_is_told_when_its_bytecode_is_its_own():
+    def many_calls(x):
+        for i in range(x):
+            print(i, len(str(x)))
+        return x
+
+    for dumps in (dill.dumps, cloudpickle.dumps):
+        assert check.verdicts([dumps(many_calls)])[0]["minor"] == sys.version_info.minor
+
+
+def test_other_pythons_are_told():
+    """Written by 3.8 to 3.13 with dill and cloudpickle (how: README.md)."""
+    samples = json.loads((pathlib.Path(__file__).parent / "other_pythons.json").read_text())
+    told = {}
+    for sample in samples:
+        result = check.verdicts([base64.b64decode(sample["payload"])])[0]
+        assert result["ok"], (sample, result)
+        minor = result["minor"]
+        assert minor in (0, sample["minor"]), sample
+        told.setdefault((sample["library"], sample["minor"]), set()).add(minor)
+    assert len(told) == 12
+    for (library, minor), minors in told.items():
+        expected = minor >= 11 or (library == "dill" and minor == 10)
+        assert (minor in minors) == expected, (library, minor)
+
+
+def test_a_million_references_and_ten_million_floats_pass():
+    floats = b"\x80\x04\x95" + (0).to_bytes(8, "little") + b"]\x94" + (b"(" + b"G?\xf0\0\0\0\0\0\0" * 1000 + b"e") * 10_000 + b"."
+    payloads = [
+        ("floats", floats),
+        ("float tuple", b"\x80\x04(" + b"G?\xf0\0\0\0\0\0\0" * 10_000_000 + b"t."),
+        ("references", pickle.dumps(["one string"] * 1_000_000)),
+        ("rows", pickle.dumps([[0.0] * 1000] * 1_000_000)),
+        ("strings", pickle.dumps([str(i) for i in range(1_000_000)])),
+        ("array of 50 MB", pickle.dumps(numpy.zeros(50 << 17), 5)),
+        ("array of 50 MB, protocol 4", pickle.dumps(((numpy.ones(50 << 17),), {}), 4)),
+        ("bytearray of 50 MB", pickle.dumps(bytearray(50 << 20), 5)),
+        ("deep list", b"\x80\x04" + b"]" * 1_000_000 + b"a" * 999_999 + b"."),
+        ("deep tuple", b"\x80\x04N" + b"\x85" * 1_000_000 + b"."),
+        ("deep marks", b"\x80\x04" + b"(NN" * 500_000 + b"t" * 500_000 + b"."),
+    ]
+    results = accepted(payloads)
+    assert results[0]["ns"] < 900_000_000  # ten times the target: machines are busy
+    for label, payload in payloads:
+        if "deep" in label:
+            pickle.loads(payload)  # CPython itself takes it
+
+
+def test_every_cut_gives_the_same_verdict(values, functions):
+    small = [payload for _, payload in values + functions if len(payload) <= 600][::3]
+    broken = [payload[:-1] for payload in small[::5]] + [payload + b"." for payload in small[::7]]
+    results = check.verdicts(small + broken, "--splits")
+    assert len(small) > 1000
+    for payload, result in zip(small + broken, results):
+        assert result["splits"] == len(payload) + 2, payload
