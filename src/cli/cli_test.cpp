@@ -47,7 +47,9 @@ TEST(PortOwner, NamesThisProcessAndFindsAFreeNeighbour) {
   getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
   const std::uint16_t port = ntohs(address.sin_port);
   EXPECT_NE(port_owner(port).find("pid " + std::to_string(getpid())), std::string::npos);
-  if (port < 65000) EXPECT_GT(next_free_port(port), port);
+  if (port < 65000) {
+    EXPECT_GT(next_free_port(port), port);
+  }
   close(fd);
 }
 

@@ -26,7 +26,7 @@ std::size_t distance(std::string_view a, std::string_view b) {
 
 std::string_view did_you_mean(std::string_view word, const std::vector<std::string_view>& names) {
   std::string_view best;
-  std::size_t least = std::max<std::size_t>(1, word.size() / 3) + 1;
+  std::size_t least = std::max<std::size_t>(2, word.size() / 3) + 1;
   for (const std::string_view name : names) {
     if (const std::size_t d = distance(word, name); d < least) {
       least = d;

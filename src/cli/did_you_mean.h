@@ -1,4 +1,4 @@
-// The nearest of `names` to a mistyped word, or "" when none is near (more than a third of the letters differ).
+// The nearest of `names` to a mistyped word, or "" when none is near (more than two letters and a third of them differ).
 #pragma once
 
 #include <string_view>

@@ -40,10 +40,14 @@ int run_verb(const std::string& verb, const Arguments& arguments) {
     return kExitUsage;
   }
   std::vector<std::string_view> names;
-  for (const Command& command : commands()) names.push_back(command.name);
-  const std::string_view guess = did_you_mean(verb, names);
-  std::fprintf(stderr, "treadle: there is no verb '%s'.%s%.*s%s See treadle --help.\n", verb.c_str(), guess.empty() ? "" : " Did you mean '",
-               static_cast<int>(guess.size()), guess.data(), guess.empty() ? "" : "'?");
+  std::string all;
+  for (const Command& command : commands()) {
+    names.push_back(command.name);
+    all += (all.empty() ? "" : ", ") + std::string(command.name);
+  }
+  const std::string guess(did_you_mean(verb, names));
+  std::fprintf(stderr, "treadle: there is no verb '%s'%s. There are: %s. See treadle --help.\n", verb.c_str(),
+               guess.empty() ? "" : ("; did you mean '" + guess + "'").c_str(), all.c_str());
   return kExitUsage;
 }
 

@@ -100,6 +100,7 @@ Result<void> Serve::start() {
   if (options_.slots == 0) options_.slots = usable_cpus();
   Rng rng(runtime::os_seed());
   worker_id_ = WorkerId(Uuid{rng.next(), rng.next()});
+  if (auto usable = gateway::check_address(gateway_config()); !usable) return usable.error();
   TRY(interpreter_, worker::ask_interpreter(options_.python));
   TRY(pool_, start_pool());
   TRY(store_, open_store());

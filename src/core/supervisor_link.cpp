@@ -182,6 +182,7 @@ void Supervisor::flush(Instant now, SupervisorEffects& effects) {
 
 void Supervisor::fill_registration(WorkerMessage& message) {
   link_ = Link::Registering;
+  register_backoff_ = std::max(register_backoff_, Duration(kRegisterFirst));  // of the first one in a life
   register_at_ = now_ + register_backoff_ + Duration(static_cast<std::int64_t>(rng_.below(100'000'000)));
   register_backoff_ = std::min(register_backoff_ * 2, kRegisterMax);
   ++counters_.registrations;

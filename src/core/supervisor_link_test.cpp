@@ -52,8 +52,8 @@ TEST(SupervisorLink, HeartbeatsNameWhatIsHeld) {
 TEST(SupervisorLink, AnIdleLocalWorkerSaysNothing) {
   Rig rig = Rig::started(local_config(1));
   rig.said.clear();
+  rig.advance(40s);  // past the look at executors that might not have started
   EXPECT_EQ(rig.supervisor.next_deadline(), Instant::never());
-  rig.advance(10s);
   EXPECT_TRUE(rig.said.empty());
 }
 

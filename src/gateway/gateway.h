@@ -17,6 +17,9 @@ class io_context;
 
 namespace treadle::gateway {
 
+// Whether listen() may use the address at all; known before anything is opened. Invalid: one sentence with the way out.
+Result<void> check_address(const GatewayConfig& config);
+
 // All calls on the thread that runs `io`. Everything referred to outlives the Gateway; the store may call back later.
 class Gateway {
  public:

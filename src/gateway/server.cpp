@@ -24,6 +24,19 @@ Error cannot_listen(const GatewayConfig& config, const error_code& error) {
   return fail(Code::Invalid, "Cannot listen on " + where + ": " + error.message() + ".");
 }
 
+Result<boost::asio::ip::address> usable_address(const GatewayConfig& config) {
+  error_code error;
+  const auto address =
+      boost::asio::ip::make_address(config.address == "localhost" ? "127.0.0.1" : config.address, error);
+  if (error)
+    return fail(Code::Invalid, "\"" + config.address + "\" is not an IP address; use 127.0.0.1, ::1 or 0.0.0.0.");
+  if (!address.is_loopback() && !config.insecure_public)
+    return fail(Code::Invalid, "Listening on " + config.address +
+                                   " lets anyone who reaches it run code here, since there are no "
+                                   "keys yet. Use 127.0.0.1, or add --insecure-public if that is what you want.");
+  return address;
+}
+
 std::vector<std::string> own_names(const GatewayConfig& config) {
   return config.insecure_public ? machine_names() : std::vector<std::string>{};
 }
@@ -31,8 +44,7 @@ std::vector<std::string> own_names(const GatewayConfig& config) {
 }  // namespace
 
 Server::Server(boost::asio::io_context& io, std::shared_ptr<Service> service)
-    : io_(io),
-      service_(std::move(service)),
+    : service_(std::move(service)),
       router_(route_table()),
       gatekeeper_(service_->config, HostPolicy(service_->config, own_names(service_->config)), router_),
       acceptor_(io),
@@ -44,17 +56,15 @@ Server::~Server() {
   for (const auto& connection : connections_) connection->abandon();
 }
 
+Result<void> check_address(const GatewayConfig& config) {
+  TRY([[maybe_unused]] const auto address, usable_address(config));
+  return {};
+}
+
 Result<void> Server::listen() {
   const GatewayConfig& config = service_->config;
+  TRY(const boost::asio::ip::address address, usable_address(config));
   error_code error;
-  const auto address =
-      boost::asio::ip::make_address(config.address == "localhost" ? "127.0.0.1" : config.address, error);
-  if (error)
-    return fail(Code::Invalid, "\"" + config.address + "\" is not an IP address; use 127.0.0.1, ::1 or 0.0.0.0.");
-  if (!address.is_loopback() && !config.insecure_public)
-    return fail(Code::Invalid, "Listening on " + config.address +
-                                   " lets anyone who reaches it run code here, since there are no "
-                                   "keys yet. Use 127.0.0.1, or add --insecure-public if that is what you want.");
   const tcp::endpoint endpoint(address, config.port);
   acceptor_.open(endpoint.protocol(), error);
   if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);

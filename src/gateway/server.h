@@ -50,7 +50,6 @@ class Server {
   void tick();
   void refresh_date();
 
-  boost::asio::io_context& io_;
   std::shared_ptr<Service> service_;
   Router router_;
   Gatekeeper gatekeeper_;

@@ -85,6 +85,7 @@ template <class Answer>
 void LedgerStore::look_up_ended(std::shared_ptr<ItemCall<Answer>> call, std::vector<std::pair<std::size_t, core::Held>> cold) {
   const auto judge = [this](Answer& answer, Token token, Token winner) {
     answer = Answer::Stale;
+    (void)this;  // of no use to the other answers, which clang would warn of
     if constexpr (std::is_same_v<Answer, FinishAnswer>) {
       if (token && token == winner) answer = FinishAnswer::Duplicate;
       ++(answer == FinishAnswer::Duplicate ? counters_.duplicate : counters_.stale);

@@ -22,8 +22,9 @@ namespace json = boost::json;
 // Runs on anything that calls itself Python since 2.7, so that an old one can be named. The versions of dill and cloudpickle
 // are read from the names of their metadata folders: importing dill takes 50 ms, and the zygote does it anyway.
 constexpr char kQuestion[] = R"py(
-import sys, os, json
+import sys, os
 sys.path[:] = [p for p in sys.path if p]
+import json
 def version_of(name):
     try:
         import importlib.util
@@ -105,8 +106,14 @@ Asked ask(const std::string& python, Duration limit) {
   ::posix_spawn_file_actions_adddup2(&actions, errors.second.get(), 2);
   std::string name = python, option = "-c", question = kQuestion;
   char* argv[] = {name.data(), option.data(), question.data(), nullptr};
+  // Without PYTHONPATH: a user's json.py must not answer, and the zygote does not import from there either.
+  std::vector<char*> env;
+  for (char** item = environ; *item; ++item) {
+    if (std::strncmp(*item, "PYTHONPATH=", 11) != 0) env.push_back(*item);
+  }
+  env.push_back(nullptr);
   pid_t pid = -1;
-  asked.started = ::posix_spawnp(&pid, python.c_str(), &actions, nullptr, argv, environ) == 0;
+  asked.started = ::posix_spawnp(&pid, python.c_str(), &actions, nullptr, argv, env.data()) == 0;
   ::posix_spawn_file_actions_destroy(&actions);
   if (!asked.started) return asked;
   output.second.reset();

@@ -19,7 +19,8 @@ struct NetworkFaults {
 // `Message` is delivered to a handler; endpoints are numbered by the cluster.
 class Network {
  public:
-  explicit Network(World& world) : world_(world) {}
+  // In one process (LOCAL) messages are handed over in order and at once.
+  Network(World& world, bool in_process) : world_(world), in_process_(in_process) {}
 
   void set(NetworkFaults faults) { faults_ = faults; }
   void cut(int worker) { cut_.insert(worker); }
@@ -44,9 +45,10 @@ class Network {
   std::uint64_t sent = 0, dropped = 0, duplicated = 0;
 
  private:
-  Duration delay() { return world_.between(50us, faults_.delay_max); }
+  Duration delay() { return in_process_ ? 1us : world_.between(50us, faults_.delay_max); }
 
   World& world_;
+  bool in_process_;
   NetworkFaults faults_;
   std::set<int> cut_;
 };

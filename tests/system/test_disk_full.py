@@ -34,7 +34,7 @@ def fill(path):
 
 
 @pytest.mark.serial
-def test_full_disk(serve, small_disk, runs):
+def test_full_disk(small_disk, serve, runs):  # in this order: the server goes before its disk
     def work(seconds, size):
         import time
 

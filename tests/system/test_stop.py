@@ -27,7 +27,7 @@ def long_the_first_time(runs, n, seconds):
 def test_second_signal_stops_now(serve, runs, first):
     server = serve("-w", 2)
     function_id = server.register(long_the_first_time)
-    ids = [server.execute(function_id, runs.name, n, 100) for n in range(5)]
+    ids = [server.execute(function_id, runs.name, n, 100 if n < 2 else 0) for n in range(5)]
     assert eventually(lambda: sorted(runs.lines()) == ["0", "1"] and server.status(ids[1]) == "RUNNING", 10)
     before = len(server.log())
     server.send_signal(first)
