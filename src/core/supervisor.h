@@ -32,6 +32,7 @@ struct SupervisorConfig {
   std::uint64_t boot = 0;  // 0: made from the seed
   WorkerInfo info;         // slots, pythons (one per interpreter, in order), host ...
   bool warm = true;        // keeps `slots` executors ready
+  bool asks = false;         // PULL: keeps one request with the dispatcher, which speaks only when asked
   bool heartbeat_when_idle = true;  // LOCAL: false, nobody needs it
   Duration heartbeat = limits::kHeartbeatInterval;  // until the dispatcher says another one
   Duration start_freshness = limits::kStartFreshness;
@@ -210,6 +211,7 @@ class Supervisor {
   Instant proven_at_;         // the dispatcher spoke after it had heard what we said then
   bool has_proof_ = false;
   bool answer_due_ = false;   // a ping
+  bool asked_ = false;        // the dispatcher has a request of ours that it has not answered
   Credit told_;               // what the dispatcher may still use of the credit that we granted
   std::vector<Token> started_;  // to be reported in the next message
   TokenMemory seen_;

@@ -39,7 +39,7 @@ TEST(SupervisorKill, AtTheTimeLimitComeRecallStackSigtermGraceAndKill) {
   died.stack = "File x";
   rig.die(1, 9, died);
   ASSERT_EQ(rig.outcomes().size(), 1u);
-  const Outcome& outcome = rig.outcomes()[0].outcome;
+  const Outcome outcome = rig.outcomes()[0].outcome;
   EXPECT_EQ(outcome.kind, ErrorKind::Timeout);
   EXPECT_EQ(outcome.error_message, "the time limit of 1 s passed; the function was ended");
   EXPECT_EQ(outcome.traceback, "File x");
@@ -211,7 +211,7 @@ TEST(SupervisorKill, FirstAndAloneInItsExecutorIsBlamed) {
   died.stack = "Fatal Python error";
   rig.die(1, kSegv, died);
   ASSERT_EQ(rig.given_back().size(), 1u);
-  const GivenBack& given = rig.given_back()[0];
+  const GivenBack given = rig.given_back()[0];
   EXPECT_EQ(given.why, GiveBack::Killed);
   EXPECT_EQ(given.last_error, "the executor was ended by SIGSEGV while the function ran");
   EXPECT_EQ(given.failure.kind, ErrorKind::Crashed);

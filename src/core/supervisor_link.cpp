@@ -39,8 +39,9 @@ void Supervisor::on(event::DispatcherSaid& e) {
     Work* work = works_.find(attempt.token);
     if (work && work->place == Place::Ended) outcomes_.settle(*work);
   }
-  for (FunctionBody& function : message.functions) take_function(function);
+  asked_ = false;
   for (Attempt& attempt : message.attempts) take_attempt(attempt);
+  for (FunctionBody& function : message.functions) take_function(function);  // after the attempts that need them
   for (const Revoke& revoke : message.revokes) take_revoke(revoke);
   if (message.ping) answer_due_ = true;
   if (message.drain && !dispatcher_drains_) {
@@ -175,6 +176,7 @@ void Supervisor::flush(Instant now, SupervisorEffects& effects) {
   message.free_slots = granted.free_slots;
   message.prefetch = granted.prefetch;
   ++counters_.messages;
+  asked_ = true;
   sent_at_.emplace_back(message.seq, now_);
   if (sent_at_.size() > kSentRemembered) sent_at_.pop_front();
   registers ? fill_registration(message) : fill_report(message);
@@ -210,7 +212,7 @@ void Supervisor::fill_report(WorkerMessage& message) {
 bool Supervisor::something_to_say() const {
   const bool heartbeat = heartbeat_at_ <= now_ && (config_.heartbeat_when_idle || !works_.empty());
   const bool leaves = draining_ && (!said_draining_ || (works_.empty() && !said_goodbye_));
-  return answer_due_ || heartbeat || leaves || outcomes_.has_unsent() || !started_.empty() || functions_.wants_at() <= now_ ||
+  return answer_due_ || heartbeat || leaves || (config_.asks && !asked_) || outcomes_.has_unsent() || !started_.empty() || functions_.wants_at() <= now_ ||
          credit_changed(credit());
 }
 

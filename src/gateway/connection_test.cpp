@@ -1,4 +1,7 @@
 // What a connection does with bytes: split, joined, late, hostile, or not taken.
+#include <unistd.h>
+
+#include <algorithm>
 #include <fstream>
 
 #include <gmock/gmock.h>
@@ -187,6 +190,31 @@ TEST(Connection, LimitsTheBodyBeforeAndWhileItIsRead) {
     EXPECT_EQ(answer.status, 413);
     EXPECT_THAT(answer.body, HasSubstr("1000 bytes"));
     EXPECT_EQ(client.get("/livez").status, 200);
+  }
+}
+
+std::uint64_t resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  std::uint64_t all = 0, resident = 0;
+  statm >> all >> resident;
+  return resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+TEST(Connection, KeepsMemoryFlatUnderBodiesThatWillBeRefused) {
+  GatewayConfig config;
+  config.max_payload = 64 << 20;
+  Running server(config);
+  const std::uint64_t before = resident_bytes();
+  const std::string piece = "100000\r\n" + std::string(1 << 20, 'A') + "\r\n";
+  for (const std::string start : {"", "{\"name\": \"x\", \"payload\": [\"", "{\"name\": \"x\", \"other\": \""}) {
+    Client client(server.port());
+    client.send(chunked("/register_function", {" " + start}, ""));
+    std::uint64_t most = 0;
+    int sent = 0;
+    for (; sent < 100 && client.try_send(piece); ++sent) most = std::max(most, resident_bytes());
+    EXPECT_EQ(client.read().status, 413) << start;
+    EXPECT_GT(sent, 85) << start;  // over 1.4 times the limit was really sent
+    EXPECT_LT(most, before + (16 << 20)) << start;
   }
 }
 

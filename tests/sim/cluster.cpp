@@ -73,7 +73,7 @@ void Cluster::build() {
     for (auto& dispatcher : dispatchers_) dispatcher->hint();
   });
   for (int i = 0; i < scenario_.workers; ++i) {
-    workers_.push_back(std::make_unique<WorkerNode>(world_, log_, WorkerId(Uuid{2, static_cast<std::uint64_t>(i)}), scenario_.slots, scenario_.may_hang,
+    workers_.push_back(std::make_unique<WorkerNode>(world_, log_, WorkerId(Uuid{2, static_cast<std::uint64_t>(i)}), scenario_.mode, scenario_.slots, scenario_.may_hang,
                                                     [this, i](core::WorkerMessage message) {
                                                       trail("from worker " + std::to_string(i), summary(message));
                                                       DispatcherNode& to = *dispatchers_[static_cast<std::size_t>(i % scenario_.dispatchers)];

@@ -6,7 +6,7 @@ namespace treadle::sim {
 Scenario Scenario::of(std::uint64_t seed) {
   Rng rng(seed ^ 0x5ce9a510);
   Scenario s;
-  s.mode = static_cast<core::Mode>(rng.below(2));
+  s.mode = static_cast<core::Mode>(rng.below(3));
   const bool local = s.mode == core::Mode::Local;
   s.dispatchers = local ? 1 : 1 + static_cast<int>(rng.below(2));
   s.workers = local ? 1 : 1 + static_cast<int>(rng.below(3));

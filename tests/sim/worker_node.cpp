@@ -6,8 +6,8 @@ namespace treadle::sim {
 
 using namespace core;
 
-WorkerNode::WorkerNode(World& world, RunLog& log, WorkerId id, std::uint32_t slots, bool may_hang, Send send)
-    : world_(world), log_(log), id_(id), slots_(slots), may_hang_(may_hang), send_(std::move(send)) {
+WorkerNode::WorkerNode(World& world, RunLog& log, WorkerId id, core::Mode mode, std::uint32_t slots, bool may_hang, Send send)
+    : world_(world), log_(log), id_(id), mode_(mode), slots_(slots), may_hang_(may_hang), send_(std::move(send)) {
   start();
 }
 
@@ -18,6 +18,8 @@ void WorkerNode::start() {
   config.boot = ++boots_;
   config.info.host = "sim";
   config.info.slots = slots_;
+  config.info.in_process = mode_ == Mode::Local;
+  config.asks = mode_ == Mode::Pull;
   events_.clear();
   wake_at_ = Instant::never();
   stalled_until_ = Instant{};

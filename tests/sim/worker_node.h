@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/policy.h"
 #include "core/supervisor.h"
 #include "fake_executors.h"
 #include "world.h"
@@ -14,7 +15,7 @@ namespace treadle::sim {
 class WorkerNode {
  public:
   using Send = std::function<void(core::WorkerMessage)>;
-  WorkerNode(World& world, RunLog& log, WorkerId id, std::uint32_t slots, bool may_hang, Send send);
+  WorkerNode(World& world, RunLog& log, WorkerId id, core::Mode mode, std::uint32_t slots, bool may_hang, Send send);
 
   void deliver(core::DispatcherMessage message);
   void kill();   // kill -9: the program and everything below it
@@ -38,6 +39,7 @@ class WorkerNode {
   World& world_;
   RunLog& log_;
   WorkerId id_;
+  core::Mode mode_;
   std::uint32_t slots_;
   bool may_hang_;
   Send send_;

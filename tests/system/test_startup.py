@@ -38,7 +38,7 @@ def serve(tmp_path, *flags, python=sys.executable, env=None):
     (["--max-payload", "big"], ["--max-payload"]),
     (["--created-status", "204"], ["--created-status"]),
     (["--host", "no.such.host.invalid"], ["no.such.host.invalid"]),
-    (["--host", "203.0.113.7", "--insecure-public"], ["203.0.113.7"]),
+    (["--host", "203.0.113.7", "--insecure-public", "--python", sys.executable], ["203.0.113.7"]),
     (["leftover"], ["leftover"]),
 ])
 def test_wrong_flags(tmp_path, argv, words):
