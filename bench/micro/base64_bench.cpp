@@ -24,7 +24,9 @@ void decode(benchmark::State& state, const std::string& text) {
   state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(text.size()));
 }
 
-void base64_decode_plain(benchmark::State& state) { decode(state, base64_encode(bytes_of(static_cast<std::size_t>(state.range(0))))); }
+void base64_decode_plain(benchmark::State& state) {
+  decode(state, base64_encode(bytes_of(static_cast<std::size_t>(state.range(0)))));
+}
 void base64_decode_lines(benchmark::State& state) {
   decode(state, base64_encode_lines(bytes_of(static_cast<std::size_t>(state.range(0)))));
 }

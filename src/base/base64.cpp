@@ -98,7 +98,8 @@ bool Base64Decoder::refuse(std::string why) {
 bool Base64Decoder::feed(std::string_view text, std::string& out) {
   if (!error_.empty()) return false;
   const std::size_t before = out.size();
-  out.resize(before + (have_ + text.size()) / 4 * 3);  // once: the length would be zeroed again for each group cut by a space
+  out.resize(before +
+             (have_ + text.size()) / 4 * 3);  // once: the length would be zeroed again for each group cut by a space
   char* to = out.data() + before;
   const bool good = decode(text, to);
   out.resize(static_cast<std::size_t>(to - out.data()));
@@ -123,7 +124,8 @@ bool Base64Decoder::decode(std::string_view text, char*& to) {
 
 bool Base64Decoder::take(unsigned char c, char*& to) {
   if (is_space(c)) return true;
-  if (ended_) return refuse(shown(c) + " at offset " + std::to_string(offset_) + " follows the padding that ends base64");
+  if (ended_)
+    return refuse(shown(c) + " at offset " + std::to_string(offset_) + " follows the padding that ends base64");
   if (c == '=') return take_padding(to);
   const std::uint32_t bits = kPlace3[c];
   if (bits & kBad) return refuse(shown(c) + " at offset " + std::to_string(offset_) + " is not base64");
@@ -138,7 +140,8 @@ bool Base64Decoder::take(unsigned char c, char*& to) {
 }
 
 bool Base64Decoder::take_padding(char*& to) {
-  if (have_ < 2) return refuse("padding '=' at offset " + std::to_string(offset_) + " is too early in its group of four");
+  if (have_ < 2)
+    return refuse("padding '=' at offset " + std::to_string(offset_) + " is too early in its group of four");
   ++padding_;
   if (++have_ < 4) return true;
   const std::uint32_t unused = padding_ == 2 ? 4 : 2;
@@ -154,7 +157,8 @@ bool Base64Decoder::take_padding(char*& to) {
 bool Base64Decoder::finish(std::string&) {
   if (!error_.empty()) return false;
   if (have_ == 0 || ended_) return true;
-  return refuse("base64 ends at offset " + std::to_string(offset_) + " inside a group of four: characters or padding are missing");
+  return refuse("base64 ends at offset " + std::to_string(offset_) +
+                " inside a group of four: characters or padding are missing");
 }
 
 Result<std::string> base64_decode(std::string_view text) {

@@ -22,9 +22,13 @@ std::string refusal(std::string_view text) {
 }
 
 TEST(Base64, VectorsOfTheRfc) {
-  const std::pair<const char*, const char*> vectors[] = {{"", ""},         {"f", "Zg=="},     {"fo", "Zm8="},
-                                                        {"foo", "Zm9v"},  {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="},
-                                                        {"foobar", "Zm9vYmFy"}};
+  const std::pair<const char*, const char*> vectors[] = {{"", ""},
+                                                         {"f", "Zg=="},
+                                                         {"fo", "Zm8="},
+                                                         {"foo", "Zm9v"},
+                                                         {"foob", "Zm9vYg=="},
+                                                         {"fooba", "Zm9vYmE="},
+                                                         {"foobar", "Zm9vYmFy"}};
   for (const auto& [plain, text] : vectors) {
     EXPECT_EQ(base64_encode(plain), text);
     EXPECT_EQ(base64_decode(text).value(), plain);
@@ -57,7 +61,8 @@ TEST(Base64, WhiteSpaceIsSkippedAnywhere) {
 
 TEST(Base64, EveryOtherCharacterIsRefusedInEveryPlace) {
   for (int c = 0; c < 256; ++c) {
-    const bool good = std::isalnum(c) || std::string_view("+/ \t\r\n").find(static_cast<char>(c)) != std::string_view::npos;
+    const bool good =
+        std::isalnum(c) || std::string_view("+/ \t\r\n").find(static_cast<char>(c)) != std::string_view::npos;
     if (good && c < 128) continue;
     for (std::size_t place = 0; place < 38; ++place) {
       std::string text(40, 'A');  // long enough for both loops of the decoder; its end may hold padding

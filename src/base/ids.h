@@ -38,7 +38,8 @@ using FunctionId = Id<struct FunctionTag>;
 using WorkerId = Id<struct WorkerTag>;    // one worker program, across restarts if it was given a name
 using SessionId = Id<struct SessionTag>;  // one life of one dispatcher
 
-// The fence of an attempt: random, never zero, never used twice. Only its holder may start, finish or give back the attempt.
+// The fence of an attempt: random, never zero, never used twice. Only its holder may start, finish or give back the
+// attempt.
 struct Token {
   std::uint64_t value = 0;
   explicit operator bool() const { return value != 0; }

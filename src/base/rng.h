@@ -1,4 +1,5 @@
-// A small seeded generator (xoshiro256**, Blackman and Vigna 2018): the core is given one at birth, so that one seed replays a cluster.
+// A small seeded generator (xoshiro256**, Blackman and Vigna 2018): the core is given one at birth, so that one seed
+// replays a cluster.
 #pragma once
 
 #include <array>

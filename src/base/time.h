@@ -1,4 +1,5 @@
-// Two kinds of time that never mix: Instant (monotonic; deadlines, leases) and WallMs (stored and shown; decides nothing).
+// Two kinds of time that never mix: Instant (monotonic; deadlines, leases) and WallMs (stored and shown; decides
+// nothing).
 #pragma once
 
 #include <chrono>

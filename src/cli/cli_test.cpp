@@ -28,8 +28,9 @@ TEST(ServeOptions, SeedSpellingsOfTheSlotsMeanTheSame) {
 }
 
 TEST(ServeOptions, WrongFlagsModesAndValuesExitWithTwo) {
-  for (const Arguments& wrong : {Arguments{"--nosuchflag"}, Arguments{"-m", "sideways"}, Arguments{"-m", "push"}, Arguments{"--port", "70000"},
-                                 Arguments{"-w", "0"}, Arguments{"--durability", "maybe"}, Arguments{"--created-status", "204"}, Arguments{"--store", "redis"}}) {
+  for (const Arguments& wrong : {Arguments{"--nosuchflag"}, Arguments{"-m", "sideways"}, Arguments{"-m", "push"},
+                                 Arguments{"--port", "70000"}, Arguments{"-w", "0"}, Arguments{"--durability", "maybe"},
+                                 Arguments{"--created-status", "204"}, Arguments{"--store", "redis"}}) {
     const auto parsed = parse_serve_options(wrong);
     ASSERT_TRUE(std::holds_alternative<int>(parsed)) << wrong[0];
     EXPECT_EQ(std::get<int>(parsed), kExitUsage) << wrong[0];

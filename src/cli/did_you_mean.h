@@ -1,4 +1,5 @@
-// The nearest of `names` to a mistyped word, or "" when none is near (more than two letters and a third of them differ).
+// The nearest of `names` to a mistyped word, or "" when none is near (more than two letters and a third of them
+// differ).
 #pragma once
 
 #include <string_view>

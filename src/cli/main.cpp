@@ -1,4 +1,5 @@
-// The composition root: one binary for every role. `treadle VERB`, or, by the name it is called with, the seed's programs.
+// The composition root: one binary for every role. `treadle VERB`, or, by the name it is called with, the seed's
+// programs.
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
@@ -21,7 +22,8 @@ void print_help() {
       "  treadle VERB --help           what a verb does and takes\n\nVerbs:\n");
   for (const Command& command : commands()) {
     std::printf("  %-12.*s %.*s%s\n", static_cast<int>(command.name.size()), command.name.data(),
-                static_cast<int>(command.summary.size()), command.summary.data(), command.run ? "" : "  (not there yet)");
+                static_cast<int>(command.summary.size()), command.summary.data(),
+                command.run ? "" : "  (not there yet)");
   }
 }
 
@@ -36,7 +38,8 @@ int run_verb(const std::string& verb, const Arguments& arguments) {
   for (const Command& command : commands()) {
     if (command.name != verb) continue;
     if (command.run) return command.run(arguments);
-    std::fprintf(stderr, "treadle: '%s' is not there yet in version %s. What works: treadle serve.\n", verb.c_str(), kVersion);
+    std::fprintf(stderr, "treadle: '%s' is not there yet in version %s. What works: treadle serve.\n", verb.c_str(),
+                 kVersion);
     return kExitUsage;
   }
   std::vector<std::string_view> names;
@@ -58,7 +61,8 @@ int main(int argc, char** argv) {
   using namespace treadle::cli;
   std::signal(SIGPIPE, SIG_IGN);
   const Arguments all(argv + 1, argv + argc);
-  if (const auto verb = verb_of_program(std::filesystem::path(argv[0]).filename().string())) return run_verb(*verb, all);
+  if (const auto verb = verb_of_program(std::filesystem::path(argv[0]).filename().string()))
+    return run_verb(*verb, all);
   if (all.empty() || all[0] == "--help" || all[0] == "-h" || all[0] == "help") {
     print_help();
     return all.empty() ? kExitUsage : 0;

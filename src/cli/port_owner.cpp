@@ -28,7 +28,8 @@ void listening_inodes(const char* table, std::uint16_t port, std::set<std::strin
     words >> slot >> local >> remote >> state >> queues >> timer >> retransmits >> uid >> timeout >> inode;
     const auto colon = local.rfind(':');
     if (colon == std::string::npos) continue;
-    const bool here = std::stoul(local.substr(colon + 1), nullptr, 16) == port && std::stoul(state, nullptr, 16) == kListen;
+    const bool here =
+        std::stoul(local.substr(colon + 1), nullptr, 16) == port && std::stoul(state, nullptr, 16) == kListen;
     if (here) inodes.insert("socket:[" + inode + "]");
   }
 }

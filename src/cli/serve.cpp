@@ -106,18 +106,22 @@ Result<void> Serve::start() {
   TRY(store_, open_store());
   loop_ = std::make_unique<runtime::HostLoop>(clock_);
 
-  core::DispatcherConfig dispatcher{.mode = options_.mode, .session = SessionId(Uuid{rng.next(), rng.next()}), .name = "serve"};
+  core::DispatcherConfig dispatcher{
+      .mode = options_.mode, .session = SessionId(Uuid{rng.next(), rng.next()}), .name = "serve"};
   dispatcher.time_limit = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(options_.timeout_s));
-  dispatch_ = std::make_unique<runtime::DispatchLoop>(dispatcher, Rng(runtime::os_seed()), clock_.now(), *store_, link_.dispatcher_end());
-  worker_ = std::make_unique<worker::WorkerLoop>(supervisor_config(), Rng(runtime::os_seed()), *pool_, link_.worker_end());
-  gateway_ = std::make_unique<gateway::Gateway>(loop_->context(), *store_, gateway_config(), static_cast<gateway::StatusSource&>(*this), ids_, clock_);
+  dispatch_ = std::make_unique<runtime::DispatchLoop>(dispatcher, Rng(runtime::os_seed()), clock_.now(), *store_,
+                                                      link_.dispatcher_end());
+  worker_ =
+      std::make_unique<worker::WorkerLoop>(supervisor_config(), Rng(runtime::os_seed()), *pool_, link_.worker_end());
+  gateway_ = std::make_unique<gateway::Gateway>(loop_->context(), *store_, gateway_config(),
+                                                static_cast<gateway::StatusSource&>(*this), ids_, clock_);
   if (auto listening = gateway_->listen(); !listening) return explain_port(listening.error());
 
   store_shell_ = std::make_unique<StoreShell>(*store_);
   gateway_shell_ = std::make_unique<GatewayShell>(*gateway_);
   stop_watch_ = std::make_unique<StopWatch>(*this);
-  for (runtime::Shell* shell : {store_shell_.get(), static_cast<runtime::Shell*>(dispatch_.get()), static_cast<runtime::Shell*>(worker_.get()),
-                                gateway_shell_.get(), stop_watch_.get()}) {
+  for (runtime::Shell* shell : {store_shell_.get(), static_cast<runtime::Shell*>(dispatch_.get()),
+                                static_cast<runtime::Shell*>(worker_.get()), gateway_shell_.get(), stop_watch_.get()}) {
     loop_->add(*shell);
   }
   return {};
@@ -125,7 +129,9 @@ Result<void> Serve::start() {
 
 Result<std::unique_ptr<worker::ExecutorPool>> Serve::start_pool() const {
   worker::PoolOptions pool;
-  pool.interpreters = {{.python = interpreter_.path, .preload = options_.preload, .threads_per_executor = std::max(1, usable_cpus() / options_.slots)}};
+  pool.interpreters = {{.python = interpreter_.path,
+                        .preload = options_.preload,
+                        .threads_per_executor = std::max(1, usable_cpus() / options_.slots)}};
   pool.worker_id = to_string(worker_id_);
   pool.paths = module_paths(options_.paths);
   pool.max_result = options_.max_payload;
@@ -133,7 +139,8 @@ Result<std::unique_ptr<worker::ExecutorPool>> Serve::start_pool() const {
 }
 
 Result<std::unique_ptr<store::Store>> Serve::open_store() const {
-  if (options_.store == "memory:") return std::unique_ptr<store::Store>(std::make_unique<store::MemoryStore>(clock_, store_failure));
+  if (options_.store == "memory:")
+    return std::unique_ptr<store::Store>(std::make_unique<store::MemoryStore>(clock_, store_failure));
   store::SqliteConfig sqlite;
   sqlite.dir = options_.data_dir;
   sqlite.durability = *store::parse_durability(options_.durability);
@@ -160,7 +167,8 @@ core::SupervisorConfig Serve::supervisor_config() const {
   config.info.host = host_name();
   config.info.pid = static_cast<std::uint32_t>(getpid());
   config.info.slots = static_cast<std::uint32_t>(options_.slots);
-  config.info.pythons = {{static_cast<std::uint8_t>(interpreter_.major), static_cast<std::uint8_t>(interpreter_.minor), static_cast<std::uint8_t>(interpreter_.micro)}};
+  config.info.pythons = {{static_cast<std::uint8_t>(interpreter_.major), static_cast<std::uint8_t>(interpreter_.minor),
+                          static_cast<std::uint8_t>(interpreter_.micro)}};
   config.info.in_process = true;
   config.heartbeat_when_idle = false;
   return config;
@@ -186,12 +194,15 @@ int Serve::run() {
 }
 
 void Serve::print_start_lines() const {
-  std::printf("treadle %s: %s mode, %d slots, Python %s (%s, dill %s%s%s)\n", kVersion, std::string(core::name_of(options_.mode)).c_str(),
-              options_.slots, interpreter_.version().c_str(), interpreter_.path.c_str(), interpreter_.dill.c_str(),
+  std::printf("treadle %s: %s mode, %d slots, Python %s (%s, dill %s%s%s)\n", kVersion,
+              std::string(core::name_of(options_.mode)).c_str(), options_.slots, interpreter_.version().c_str(),
+              interpreter_.path.c_str(), interpreter_.dill.c_str(),
               interpreter_.cloudpickle.empty() ? "" : ", cloudpickle ", interpreter_.cloudpickle.c_str());
-  std::printf("store: %s; HTTP 200 on submit is durable at level '%s'\n", store_->describe().c_str(), std::string(store::name_of(store_->level())).c_str());
+  std::printf("store: %s; HTTP 200 on submit is durable at level '%s'\n", store_->describe().c_str(),
+              std::string(store::name_of(store_->level())).c_str());
   const std::string shown = options_.host.find(':') == std::string::npos ? options_.host : "[" + options_.host + "]";
-  std::printf("listening on http://%s:%u   (docs: /docs, metrics: /metrics; Ctrl-C stops)\n", shown.c_str(), gateway_->port());
+  std::printf("listening on http://%s:%u   (docs: /docs, metrics: /metrics; Ctrl-C stops)\n", shown.c_str(),
+              gateway_->port());
   std::fflush(stdout);
 }
 
@@ -201,8 +212,11 @@ void Serve::on_signal(int count) {
   if (count == 1) {
     stopping_ = true;
     give_up_at_ = now + core::limits::kDrain + core::limits::kKillGrace + 1s;
-    std::printf("stopping: %zu task%s running, waiting up to %lld s for %s; Ctrl-C again stops now, and they run again after a restart\n", running,
-                running == 1 ? " is" : "s are", static_cast<long long>(core::limits::kDrain / 1s), running == 1 ? "it" : "them");
+    std::printf(
+        "stopping: %zu task%s running, waiting up to %lld s for %s; Ctrl-C again stops now, and they run again after a "
+        "restart\n",
+        running, running == 1 ? " is" : "s are", static_cast<long long>(core::limits::kDrain / 1s),
+        running == 1 ? "it" : "them");
     gateway_->begin_drain();
     dispatch_->drain();
     worker_->drain();

@@ -15,9 +15,9 @@ struct ServeOptions {
   std::string host = "127.0.0.1";
   std::uint16_t port = 8000;
   core::Mode mode = core::Mode::Local;
-  int slots = 0;             // 0: one per usable CPU
-  double timeout_s = 0;      // 0: none
-  std::string store;         // "" = SQLite in data_dir; "memory:" keeps nothing
+  int slots = 0;         // 0: one per usable CPU
+  double timeout_s = 0;  // 0: none
+  std::string store;     // "" = SQLite in data_dir; "memory:" keeps nothing
   std::string data_dir = "treadle-data";
   std::string durability = "strict";
   std::string python = "python3";
@@ -31,7 +31,8 @@ struct ServeOptions {
   std::string log_level = "info";
 };
 
-// Options, or the exit code when there is nothing more to do (--help: 0, a wrong flag: 2; what is wrong has been printed).
+// Options, or the exit code when there is nothing more to do (--help: 0, a wrong flag: 2; what is wrong has been
+// printed).
 std::variant<ServeOptions, int> parse_serve_options(const Arguments& arguments);
 
 }  // namespace treadle::cli

@@ -8,9 +8,10 @@ namespace {
 
 // Linux numbers (asm-generic); the core includes no system header.
 constexpr std::array<std::string_view, 32> kSignals = {
-    "",        "SIGHUP",  "SIGINT",    "SIGQUIT", "SIGILL",    "SIGTRAP", "SIGABRT", "SIGBUS",  "SIGFPE",  "SIGKILL", "SIGUSR1",
-    "SIGSEGV", "SIGUSR2", "SIGPIPE",   "SIGALRM", "SIGTERM",   "SIGSTKFLT", "SIGCHLD", "SIGCONT", "SIGSTOP", "SIGTSTP", "SIGTTIN",
-    "SIGTTOU", "SIGURG",  "SIGXCPU",   "SIGXFSZ", "SIGVTALRM", "SIGPROF", "SIGWINCH", "SIGIO",  "SIGPWR",  "SIGSYS"};
+    "",          "SIGHUP",  "SIGINT",    "SIGQUIT", "SIGILL",   "SIGTRAP", "SIGABRT", "SIGBUS",
+    "SIGFPE",    "SIGKILL", "SIGUSR1",   "SIGSEGV", "SIGUSR2",  "SIGPIPE", "SIGALRM", "SIGTERM",
+    "SIGSTKFLT", "SIGCHLD", "SIGCONT",   "SIGSTOP", "SIGTSTP",  "SIGTTIN", "SIGTTOU", "SIGURG",
+    "SIGXCPU",   "SIGXFSZ", "SIGVTALRM", "SIGPROF", "SIGWINCH", "SIGIO",   "SIGPWR",  "SIGSYS"};
 constexpr int kSigkill = 9;
 
 // The layout of a wait status is part of the Linux ABI.
@@ -20,12 +21,14 @@ int exit_code_of(int wait_status) { return wait_status >> 8 & 255; }
 }  // namespace
 
 std::string signal_name(int signal) {
-  if (signal > 0 && static_cast<std::size_t>(signal) < kSignals.size()) return std::string(kSignals[static_cast<std::size_t>(signal)]);
+  if (signal > 0 && static_cast<std::size_t>(signal) < kSignals.size())
+    return std::string(kSignals[static_cast<std::size_t>(signal)]);
   return "signal " + std::to_string(signal);
 }
 
 std::string death_words(const event::ExecutorDied& died) {
-  if (!died.protocol_error.empty()) return "the executor broke its protocol while the function ran (" + died.protocol_error + ") and was ended";
+  if (!died.protocol_error.empty())
+    return "the executor broke its protocol while the function ran (" + died.protocol_error + ") and was ended";
   std::string words;
   if (!died.exited) {
     words = "the executor vanished while the function ran";
@@ -33,7 +36,8 @@ std::string death_words(const event::ExecutorDied& died) {
     words = "the executor was ended by " + signal_name(signal) + " while the function ran";
     if (signal == kSigkill) words += " (somebody killed it, or the machine was out of memory)";
   } else {
-    words = "the executor exited with code " + std::to_string(exit_code_of(died.wait_status)) + " while the function ran";
+    words =
+        "the executor exited with code " + std::to_string(exit_code_of(died.wait_status)) + " while the function ran";
   }
   if (!died.gave_up.empty()) words += "; its last words: " + died.gave_up;
   return words;

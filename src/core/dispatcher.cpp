@@ -7,13 +7,18 @@
 namespace treadle::core {
 namespace {
 
-constexpr Duration kLate = 100ms;        // a turn later than its deadline by more is a stall of our own
+constexpr Duration kLate = 100ms;  // a turn later than its deadline by more is a stall of our own
 constexpr Duration kLivenessStep = 250ms;
 
 }  // namespace
 
 Dispatcher::Dispatcher(DispatcherConfig config, Rng rng, Instant now)
-    : config_(std::move(config)), rng_(rng), session_(config_.session), liveness_at_(now), renew_at_(now), poll_at_(now) {
+    : config_(std::move(config)),
+      rng_(rng),
+      session_(config_.session),
+      liveness_at_(now),
+      renew_at_(now),
+      poll_at_(now) {
   TREADLE_ASSERT(!session_.is_nil());
 }
 
@@ -38,7 +43,8 @@ void Dispatcher::tick(Instant now, DispatcherEffects& effects) {
   due_ = next_deadline();
 }
 
-// A process that stood still (SIGSTOP, a slow disk, a busy machine) must not take its own silence for that of its peers.
+// A process that stood still (SIGSTOP, a slow disk, a busy machine) must not take its own silence for that of its
+// peers.
 void Dispatcher::discount_stall(Instant now) {
   const Duration late = due_ < now ? now - due_ : Duration{0};
   due_ = std::max(due_, now);
@@ -58,7 +64,8 @@ Instant Dispatcher::next_deadline() const {
   if (session_state_ == SessionState::Opening || renewing_) next = Instant::never();
   if (may_claim()) {
     const bool due = claim_again_ || credit_total_ > unplaced_.size();
-    if (due && claim_in_flight_ == 0 && !draining_) next = std::min(next, std::max(claim_again_ ? claim_pause_ : poll_at_, claim_pause_));
+    if (due && claim_in_flight_ == 0 && !draining_)
+      next = std::min(next, std::max(claim_again_ ? claim_pause_ : poll_at_, claim_pause_));
     if (!unplaced_.empty()) next = std::min(next, unplaced_.front().first + limits::kWaitForSlot);
   }
   if (!backstops_.empty()) next = std::min(next, backstops_.begin()->first);
@@ -74,7 +81,8 @@ void Dispatcher::check_liveness(Instant now) {
   for (auto& [id, worker] : workers_) {
     if (now - worker->last_heard > config_.worker_lease) {
       gone.emplace_back(id, "silent for one lease");
-    } else if (worker->unroutable_since != Instant::never() && now - worker->unroutable_since > config_.disconnect_grace) {
+    } else if (worker->unroutable_since != Instant::never() &&
+               now - worker->unroutable_since > config_.disconnect_grace) {
       gone.emplace_back(id, "its connection is gone");
     } else if (pings(config_.mode) && now - std::max(worker->last_heard, worker->last_sent) > config_.heartbeat / 2) {
       worker->out.ping = true;
@@ -87,7 +95,8 @@ void Dispatcher::check_liveness(Instant now) {
 void Dispatcher::on(Instant, event::WorkHint&) { work_hinted_ = true; }
 
 void Dispatcher::on(Instant now, event::WorkerUnroutable& e) {
-  if (Worker* worker = find(e.worker); worker && worker->unroutable_since == Instant::never()) worker->unroutable_since = now;
+  if (Worker* worker = find(e.worker); worker && worker->unroutable_since == Instant::never())
+    worker->unroutable_since = now;
 }
 
 void Dispatcher::on(Instant, event::RevokeHint& e) {
@@ -135,9 +144,14 @@ std::vector<WorkerView> Dispatcher::workers() const {
   std::vector<WorkerView> views;
   views.reserve(workers_.size());
   for (const auto& [id, worker] : workers_) {
-    WorkerView view{.worker = id, .info = worker->info, .load = static_cast<std::uint32_t>(worker->held.size()),
-                    .free_slots = open_slots(*worker), .running = 0, .last_heartbeat = worker->last_heard,
-                    .draining = worker->draining, .current_tasks = {worker->held.begin(), worker->held.end()}};
+    WorkerView view{.worker = id,
+                    .info = worker->info,
+                    .load = static_cast<std::uint32_t>(worker->held.size()),
+                    .free_slots = open_slots(*worker),
+                    .running = 0,
+                    .last_heartbeat = worker->last_heard,
+                    .draining = worker->draining,
+                    .current_tasks = {worker->held.begin(), worker->held.end()}};
     for (const TaskId task : worker->held) view.running += live_.at(task).started ? 1 : 0;
     views.push_back(std::move(view));
   }

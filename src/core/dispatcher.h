@@ -1,9 +1,10 @@
-// Decides which worker gets which attempt, and what becomes of attempts when workers, messages, sessions or the store fail.
-// A pure machine: events in, effects out, no clock, no I/O. One class serves LOCAL, PUSH and PULL; policy.h says what differs.
+// Decides which worker gets which attempt, and what becomes of attempts when workers, messages, sessions or the store
+// fail. A pure machine: events in, effects out, no clock, no I/O. One class serves LOCAL, PUSH and PULL; policy.h says
+// what differs.
 //
-// Use: step() for each event of a turn, then tick() once, which acts on deadlines and emits the turn's effects: at most one
-// store operation of each kind and one message per worker. Attempts are owned through one session of the store (the session
-// law is in docs/decisions/0003-sessions.md); whoever holds a token holds the attempt.
+// Use: step() for each event of a turn, then tick() once, which acts on deadlines and emits the turn's effects: at most
+// one store operation of each kind and one message per worker. Attempts are owned through one session of the store (the
+// session law is in docs/decisions/0003-sessions.md); whoever holds a token holds the attempt.
 #pragma once
 
 #include <deque>
@@ -41,18 +42,46 @@ struct DispatcherConfig {
 
 // ---- events ----
 namespace event {
-struct WorkerSaid { WorkerMessage message; };
-struct WorkerUnroutable { WorkerId worker; };  // the link has no way to it now
+struct WorkerSaid {
+  WorkerMessage message;
+};
+struct WorkerUnroutable {
+  WorkerId worker;
+};  // the link has no way to it now
 struct WorkHint {};
-struct RevokeHint { std::vector<Held> attempts; };
-struct SessionOpened { Result<void> answer; };
-struct Renewed { Result<RenewAnswer> answer; };
-struct Reaped { SessionId other; Result<bool> answer; };
-struct Claimed { std::uint64_t call = 0; Result<ClaimAnswer> answer; };
-struct Finished { std::uint64_t batch = 0; Result<std::vector<FinishAnswer>> answer; };
-struct Requeued { std::uint64_t batch = 0; Result<std::vector<RequeueAnswer>> answer; };
-struct Adopted { std::uint64_t batch = 0; Result<std::vector<AdoptAnswer>> answer; };
-struct BodyFetched { Digest digest; Result<Payload> answer; };
+struct RevokeHint {
+  std::vector<Held> attempts;
+};
+struct SessionOpened {
+  Result<void> answer;
+};
+struct Renewed {
+  Result<RenewAnswer> answer;
+};
+struct Reaped {
+  SessionId other;
+  Result<bool> answer;
+};
+struct Claimed {
+  std::uint64_t call = 0;
+  Result<ClaimAnswer> answer;
+};
+struct Finished {
+  std::uint64_t batch = 0;
+  Result<std::vector<FinishAnswer>> answer;
+};
+struct Requeued {
+  std::uint64_t batch = 0;
+  Result<std::vector<RequeueAnswer>> answer;
+};
+struct Adopted {
+  std::uint64_t batch = 0;
+  Result<std::vector<AdoptAnswer>> answer;
+};
+struct BodyFetched {
+  Digest digest;
+  Result<Payload> answer;
+};
 struct DrainAsked {};
 }  // namespace event
 using DispatcherEvent =
@@ -62,22 +91,58 @@ using DispatcherEvent =
 
 // ---- effects ----
 namespace effect {
-struct OpenSession { SessionId session; std::string name; };
-struct Renew { SessionId session; std::vector<Held> revokes_done; };
-struct Reap { SessionId other; std::uint64_t beat_seen = 0; };
-struct Claim { ClaimRequest request; };
-struct Finish { std::uint64_t batch = 0; SessionId session; std::vector<FinishItem> items; };
-struct Requeue { std::uint64_t batch = 0; SessionId session; std::vector<RequeueItem> items; };
-struct Adopt { std::uint64_t batch = 0; SessionId session; std::vector<Held> items; };
-struct Reassert { std::uint64_t batch = 0; SessionId session; std::vector<ReassertItem> items; };  // answered as Adopted
-struct Started { std::vector<StartedItem> items; };
-struct FetchBody { Digest digest; };
-struct Send { WorkerId worker; DispatcherMessage message; };
-struct Note { std::string text; };  // one line for the log: event name, then fields
+struct OpenSession {
+  SessionId session;
+  std::string name;
+};
+struct Renew {
+  SessionId session;
+  std::vector<Held> revokes_done;
+};
+struct Reap {
+  SessionId other;
+  std::uint64_t beat_seen = 0;
+};
+struct Claim {
+  ClaimRequest request;
+};
+struct Finish {
+  std::uint64_t batch = 0;
+  SessionId session;
+  std::vector<FinishItem> items;
+};
+struct Requeue {
+  std::uint64_t batch = 0;
+  SessionId session;
+  std::vector<RequeueItem> items;
+};
+struct Adopt {
+  std::uint64_t batch = 0;
+  SessionId session;
+  std::vector<Held> items;
+};
+struct Reassert {
+  std::uint64_t batch = 0;
+  SessionId session;
+  std::vector<ReassertItem> items;
+};  // answered as Adopted
+struct Started {
+  std::vector<StartedItem> items;
+};
+struct FetchBody {
+  Digest digest;
+};
+struct Send {
+  WorkerId worker;
+  DispatcherMessage message;
+};
+struct Note {
+  std::string text;
+};  // one line for the log: event name, then fields
 }  // namespace effect
-using DispatcherEffect = std::variant<effect::OpenSession, effect::Renew, effect::Reap, effect::Claim, effect::Finish,
-                                      effect::Requeue, effect::Adopt, effect::Reassert, effect::Started,
-                                      effect::FetchBody, effect::Send, effect::Note>;
+using DispatcherEffect =
+    std::variant<effect::OpenSession, effect::Renew, effect::Reap, effect::Claim, effect::Finish, effect::Requeue,
+                 effect::Adopt, effect::Reassert, effect::Started, effect::FetchBody, effect::Send, effect::Note>;
 using DispatcherEffects = std::vector<DispatcherEffect>;
 
 // What `/v1/workers`, metrics and the simulator's checkers may see.
@@ -115,12 +180,12 @@ class Dispatcher {
     Instant last_heard;
     Instant last_sent;
     Instant unroutable_since = Instant::never();
-    std::uint64_t in_seq = 0;   // highest number received
-    std::uint64_t out_seq = 0;  // highest number sent
-    std::uint64_t acked = 0;    // highest of ours that it has acted on
+    std::uint64_t in_seq = 0;      // highest number received
+    std::uint64_t out_seq = 0;     // highest number sent
+    std::uint64_t acked = 0;       // highest of ours that it has acted on
     std::uint32_t free_slots = 0;  // as of `acked`
     std::uint32_t prefetch = 0;
-    std::uint32_t in_flight = 0;  // attempts in messages above `acked`
+    std::uint32_t in_flight = 0;                                         // attempts in messages above `acked`
     std::deque<std::pair<std::uint64_t, std::vector<Attempt>>> unacked;  // message number, attempts in it
     std::unordered_set<TaskId> held;                                     // each is in live_, with this worker
     bool draining = false;
@@ -215,7 +280,8 @@ class Dispatcher {
   void send_endings(Instant now, DispatcherEffects& effects);
   void settle(const Ending& ending);
   template <class Item>
-  void begin_batches(std::vector<std::pair<Item, Ending>>& ready, std::unordered_map<std::uint64_t, Batch<Item>>& batches);
+  void begin_batches(std::vector<std::pair<Item, Ending>>& ready,
+                     std::unordered_map<std::uint64_t, Batch<Item>>& batches);
   template <class Effect, class Item>
   void send_batches(Instant now, std::unordered_map<std::uint64_t, Batch<Item>>& batches, DispatcherEffects& effects);
   template <class Item>
@@ -237,9 +303,9 @@ class Dispatcher {
   std::vector<Held> revokes_done_;
 
   std::unordered_map<WorkerId, std::unique_ptr<Worker>> workers_;
-  std::set<std::pair<std::uint64_t, WorkerId>> ranked_;  // workers with credit, least loaded first
-  std::uint64_t credit_total_ = 0;                       // sum over ranked_
-  std::unordered_set<WorkerId> dirty_;                   // have something to say this turn
+  std::set<std::pair<std::uint64_t, WorkerId>> ranked_;         // workers with credit, least loaded first
+  std::uint64_t credit_total_ = 0;                              // sum over ranked_
+  std::unordered_set<WorkerId> dirty_;                          // have something to say this turn
   std::vector<std::pair<WorkerId, DispatcherMessage>> strays_;  // REREGISTER for peers that are not registered
 
   std::unordered_map<TaskId, Live> live_;

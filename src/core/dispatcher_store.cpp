@@ -34,7 +34,8 @@ void Dispatcher::on(Instant now, event::Claimed& e) {
   claim_in_flight_ = 0;
   poll_at_ = now + config_.hint_poll;
   if (!e.answer) {
-    claim_again_ = true;  // the answer may have been lost after the claim was done: the same call gives the same attempts
+    claim_again_ =
+        true;  // the answer may have been lost after the claim was done: the same call gives the same attempts
     claim_pause_ = now + config_.hint_poll;
     return;
   }
@@ -46,10 +47,12 @@ void Dispatcher::on(Instant now, event::Claimed& e) {
   work_hinted_ = work_hinted_ || e.answer->more;
   for (Attempt& attempt : e.answer->attempts) {
     if (config_.time_limit > Duration{0}) {
-      attempt.time_limit = attempt.time_limit > Duration{0} ? std::min(attempt.time_limit, config_.time_limit) : config_.time_limit;
+      attempt.time_limit =
+          attempt.time_limit > Duration{0} ? std::min(attempt.time_limit, config_.time_limit) : config_.time_limit;
     }
     // An earlier attempt of it may still wait for the store's word that it was given back: this one replaces it.
-    if (const auto earlier = live_.find(attempt.task); earlier != live_.end()) end_live(attempt.task, earlier->second.token);
+    if (const auto earlier = live_.find(attempt.task); earlier != live_.end())
+      end_live(attempt.task, earlier->second.token);
     Live& live = live_[attempt.task];
     live.token = attempt.token;
     live.number = attempt.number;
@@ -79,7 +82,8 @@ void Dispatcher::place_claimed(Instant now) {
 
 void Dispatcher::unplace(TaskId task, Live& live) {
   live.ending = true;
-  requeue_ready_.emplace_back(RequeueItem{task, live.token, GiveBack::Unstarted, Duration{0}, {}, {}}, Ending{{}, {task, live.token}});
+  requeue_ready_.emplace_back(RequeueItem{task, live.token, GiveBack::Unstarted, Duration{0}, {}, {}},
+                              Ending{{}, {task, live.token}});
 }
 
 bool Dispatcher::place_one(Attempt& attempt) {
@@ -106,7 +110,8 @@ bool Dispatcher::place_one(Attempt& attempt) {
 // ---- endings: outcomes and attempts given back, until the store has said its last word ----
 
 template <class Item>
-void Dispatcher::begin_batches(std::vector<std::pair<Item, Ending>>& ready, std::unordered_map<std::uint64_t, Batch<Item>>& batches) {
+void Dispatcher::begin_batches(std::vector<std::pair<Item, Ending>>& ready,
+                               std::unordered_map<std::uint64_t, Batch<Item>>& batches) {
   for (std::size_t from = 0; from < ready.size(); from += limits::kBatch) {
     Batch<Item>& batch = batches[next_batch_++];
     for (std::size_t i = from; i < std::min(ready.size(), from + limits::kBatch); ++i) {
@@ -118,7 +123,8 @@ void Dispatcher::begin_batches(std::vector<std::pair<Item, Ending>>& ready, std:
 }
 
 template <class Effect, class Item>
-void Dispatcher::send_batches(Instant now, std::unordered_map<std::uint64_t, Batch<Item>>& batches, DispatcherEffects& effects) {
+void Dispatcher::send_batches(Instant now, std::unordered_map<std::uint64_t, Batch<Item>>& batches,
+                              DispatcherEffects& effects) {
   for (auto& [number, batch] : batches) {
     if (batch.sent) continue;
     if (now < batch.retry_at) {
@@ -215,7 +221,8 @@ void Dispatcher::keep_session(Instant now, DispatcherEffects& effects) {
   if (session_state_ == SessionState::Live && !reassert_ready_.empty()) {
     effect::Reassert effect{next_batch_++, session_, std::exchange(reassert_ready_, {})};
     auto& asked = adopting_[effect.batch];
-    for (const ReassertItem& item : effect.items) asked.emplace_back(live_.at(item.task).worker, Held{item.task, item.token});
+    for (const ReassertItem& item : effect.items)
+      asked.emplace_back(live_.at(item.task).worker, Held{item.task, item.token});
     effects.push_back(std::move(effect));
   }
 }
@@ -244,7 +251,8 @@ void Dispatcher::on(Instant now, event::Renewed& e) {
 // Reaped: another gave our attempts away, so we forget them, and our workers tell us what they hold. Missing: the store
 // forgot us (FLUSHALL, an older state); we say again what we hold.
 void Dispatcher::lose_session(Instant now, bool missing) {
-  note(std::string("session.") + (missing ? "missing" : "reaped") + " session=" + to_string(session_) + " held=" + std::to_string(live_.size()));
+  note(std::string("session.") + (missing ? "missing" : "reaped") + " session=" + to_string(session_) +
+       " held=" + std::to_string(live_.size()));
   session_ = SessionId(Uuid{rng_.next(), rng_.next()});
   session_state_ = SessionState::None;
   renew_at_ = now;
@@ -291,7 +299,8 @@ void Dispatcher::watch_others(Instant now, const std::vector<SessionBeat>& other
       other.last_read = now;
       ++other.reads;
     }
-    if (other.still >= config_.session_ttl && other.reads >= kReadsBeforeReap) to_reap_.emplace_back(beat.session, beat.beat);
+    if (other.still >= config_.session_ttl && other.reads >= kReadsBeforeReap)
+      to_reap_.emplace_back(beat.session, beat.beat);
     seen.emplace(beat.session, other);
   }
   others_ = std::move(seen);

@@ -14,7 +14,8 @@ WorkerId worker_id(std::uint64_t n) { return WorkerId(Uuid{9, n}); }
 class Bench {
  public:
   explicit Bench(Mode mode = Mode::Push, Duration time_limit = Duration{0})
-      : dispatcher_({.mode = mode, .session = SessionId(Uuid{1, 1}), .name = "d", .time_limit = time_limit}, Rng(5), now_) {
+      : dispatcher_({.mode = mode, .session = SessionId(Uuid{1, 1}), .name = "d", .time_limit = time_limit}, Rng(5),
+                    now_) {
     tick();
     EXPECT_EQ(take<effect::OpenSession>().size(), 1u);
     say(event::SessionOpened{Result<void>{}});
@@ -427,7 +428,7 @@ TEST(Dispatcher, PullAnswersOnlyRequestsAndRepeatsAReplyThatWasNotSeen) {
   ASSERT_EQ(first.size(), 1u);
   ASSERT_EQ(first[0].attempts.size(), 1u);
   b.say(event::WorkHint{});
-  EXPECT_TRUE(b.sent_to(w).empty());  // no request, no message
+  EXPECT_TRUE(b.sent_to(w).empty());      // no request, no message
   WorkerMessage again = b.message(w, 1);  // its ack says that the reply was not seen
   b.say(event::WorkerSaid{again});
   const auto second = b.sent_to(w);

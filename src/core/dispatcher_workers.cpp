@@ -51,7 +51,8 @@ void Dispatcher::on(Instant now, event::WorkerSaid& e) {
 }
 
 void Dispatcher::register_worker(Instant now, WorkerMessage& message) {
-  if (Worker* old = find(message.worker); old && old->boot != message.boot) remove_worker(*old, "registered again after a restart");
+  if (Worker* old = find(message.worker); old && old->boot != message.boot)
+    remove_worker(*old, "registered again after a restart");
   auto& place = workers_[message.worker];
   if (!place) {
     place = std::make_unique<Worker>();
@@ -134,8 +135,12 @@ void Dispatcher::take_outcome(Worker& worker, OutcomeReport& report) {
   if (ours) it->second.ending = true;
   const Ending ending{worker.id, attempt};
   if (ours && report.outcome.kind == ErrorKind::FunctionFailed && it->second.retries_left > 0) {
-    RequeueItem item{attempt.task, attempt.token, GiveBack::Retry, it->second.retry_delay,
-                     report.outcome.error_type + ": " + report.outcome.error_message, std::move(report.outcome)};
+    RequeueItem item{attempt.task,
+                     attempt.token,
+                     GiveBack::Retry,
+                     it->second.retry_delay,
+                     report.outcome.error_type + ": " + report.outcome.error_message,
+                     std::move(report.outcome)};
     requeue_ready_.emplace_back(std::move(item), ending);
     return;
   }
@@ -148,7 +153,8 @@ void Dispatcher::take_give_back(Worker& worker, GivenBack& given) {
   const bool ours = it != live_.end() && it->second.token == attempt.token;
   if (ours && it->second.ending) return;
   if (ours) it->second.ending = true;
-  RequeueItem item{attempt.task, attempt.token, given.why, Duration{0}, std::move(given.last_error), std::move(given.failure)};
+  RequeueItem item{
+      attempt.task, attempt.token, given.why, Duration{0}, std::move(given.last_error), std::move(given.failure)};
   requeue_ready_.emplace_back(std::move(item), Ending{worker.id, attempt});
 }
 
@@ -210,7 +216,8 @@ void Dispatcher::revoke(Worker& worker, Held attempt, bool kill) {
 }
 
 void Dispatcher::remove_worker(Worker& worker, std::string_view why) {
-  note("worker.lost worker=" + to_string(worker.id) + " held=" + std::to_string(worker.held.size()) + " why=\"" + std::string(why) + "\"");
+  note("worker.lost worker=" + to_string(worker.id) + " held=" + std::to_string(worker.held.size()) + " why=\"" +
+       std::string(why) + "\"");
   const std::vector<TaskId> held(worker.held.begin(), worker.held.end());
   for (const TaskId task : held) {
     if (Live& live = live_.at(task); !live.ending) lose_attempt(task, live, why);
@@ -224,9 +231,10 @@ void Dispatcher::remove_worker(Worker& worker, std::string_view why) {
 // Burnt only if user code of it was known to run; an at-most-once attempt that was sent may have run unseen.
 void Dispatcher::lose_attempt(TaskId task, Live& live, std::string_view why) {
   const bool burnt = live.started || (live.at_most_once && live.sent_seq > 0);
-  std::string text = "WorkerLost worker=" + to_string(live.worker) + " attempt=" + std::to_string(live.number) + ": " + std::string(why);
-  RequeueItem item{task, live.token, burnt ? GiveBack::WorkerLost : GiveBack::Unstarted, Duration{0}, text,
-                   failure(task, live.worker, ErrorKind::WorkerLost, text)};
+  std::string text = "WorkerLost worker=" + to_string(live.worker) + " attempt=" + std::to_string(live.number) + ": " +
+                     std::string(why);
+  RequeueItem item{task,        live.token, burnt ? GiveBack::WorkerLost : GiveBack::Unstarted,
+                   Duration{0}, text,       failure(task, live.worker, ErrorKind::WorkerLost, text)};
   live.ending = true;
   requeue_ready_.emplace_back(std::move(item), Ending{live.worker, {task, live.token}});
 }
@@ -240,9 +248,10 @@ void Dispatcher::check_backstops(Instant now) {
     Live& live = it->second;
     live.ending = true;
     if (Worker* worker = find(live.worker)) revoke(*worker, {task, live.token}, true);
-    finish_ready_.emplace_back(
-        FinishItem{task, live.token, failure(task, live.worker, ErrorKind::Timeout, "the time limit passed and its worker did not end it")},
-        Ending{live.worker, {task, live.token}});
+    finish_ready_.emplace_back(FinishItem{task, live.token,
+                                          failure(task, live.worker, ErrorKind::Timeout,
+                                                  "the time limit passed and its worker did not end it")},
+                               Ending{live.worker, {task, live.token}});
   }
 }
 

@@ -1,13 +1,16 @@
-// What the supervisor core says to executors (commands) and hears of them (events), as plain data: no socket, no process.
-// worker/executor_pool carries the commands out; a simulator may answer them instead. docs/executor-protocol.md is the wire.
+// What the supervisor core says to executors (commands) and hears of them (events), as plain data: no socket, no
+// process. worker/executor_pool carries the commands out; a simulator may answer them instead.
+// docs/executor-protocol.md is the wire.
 //
 // Laws that both sides rely on:
 //  - An ExecutorNo is chosen by the core and never used twice. Its life: Spawn -> (ExecutorReady ...) -> exactly one of
 //    SpawnFailed and ExecutorDied, after which nothing comes for it any more, and commands for it are silently ignored.
 //    Tasks may be sent before ExecutorReady; they wait in the pool.
-//  - `seq` numbers the SendTask of one executor from 1 without gaps. TaskDone come in that order, one for each task that
+//  - `seq` numbers the SendTask of one executor from 1 without gaps. TaskDone come in that order, one for each task
+//  that
 //    was neither recalled nor unanswered at ExecutorDied. The executor runs the oldest unanswered one.
-//  - A recall that took n tokens takes the last n tasks sent: they will not run, and the core may give them to others at
+//  - A recall that took n tokens takes the last n tasks sent: they will not run, and the core may give them to others
+//  at
 //    once. No SendTask may follow for this executor until ExecutorIdle has named the last seq sent.
 //  - Each function number must have been sent (SendFunction) before the first task that uses it.
 #pragma once
@@ -56,9 +59,9 @@ struct SendTask {
   TaskId task;
   std::uint32_t attempt = 0;  // its number, for people
   Payload args;
-  bool mark_output = false;       // its function was seen to write past sys.stdout (TaskDone::output_unmarked)
-  bool reads_cloudpickle = false; // the client can read cloudpickle
-  Duration time_limit{0};         // 0 = none. For information: the core's clock decides
+  bool mark_output = false;        // its function was seen to write past sys.stdout (TaskDone::output_unmarked)
+  bool reads_cloudpickle = false;  // the client can read cloudpickle
+  Duration time_limit{0};          // 0 = none. For information: the core's clock decides
 };
 
 // Takes back up to `count` of the tasks sent last. Answered by Recalled before `run` returns; right also while the
@@ -96,8 +99,9 @@ struct Measure {
 
 }  // namespace command
 
-using ExecutorCommand = std::variant<command::Spawn, command::SendFunction, command::SendTask, command::Recall,
-                                     command::Signal, command::DumpStack, command::Kill, command::Exit, command::Measure>;
+using ExecutorCommand =
+    std::variant<command::Spawn, command::SendFunction, command::SendTask, command::Recall, command::Signal,
+                 command::DumpStack, command::Kill, command::Exit, command::Measure>;
 
 // Which pickler made a result, by its number on the wire.
 enum class MadeBy : std::uint8_t { Nothing = 0, Pickle = 1, Dill = 2, Cloudpickle = 3, SafeText = 4 };
@@ -168,7 +172,8 @@ struct SpawnFailed {
   std::string text;  // one sentence
 };
 
-// The interpreter's warm process could not start or died. Spawns that waited for it have failed; the next Spawn tries again.
+// The interpreter's warm process could not start or died. Spawns that waited for it have failed; the next Spawn tries
+// again.
 struct ZygoteFailed {
   std::uint32_t interpreter = 0;
   std::string text;  // one sentence, or the end of its stderr

@@ -28,7 +28,9 @@ class Writer {
   Writer& put(char memo) { return op(kPut).op(memo); }
   Writer& get(char memo) { return op(kGet).op(memo); }
   // A method bound to the text: the class can then show and search it without a line of code of its own.
-  Writer& method_of_text(std::string_view name) { return get(kGetattrMemo).get(kTextMemo).text(name).op(kTuple2).op(kReduce); }
+  Writer& method_of_text(std::string_view name) {
+    return get(kGetattrMemo).get(kTextMemo).text(name).op(kTuple2).op(kReduce);
+  }
   Writer& number(std::uint16_t n) { return op(kBinInt2).op(static_cast<char>(n & 255)).op(static_cast<char>(n >> 8)); }
   std::string take() { return std::move(bytes_); }
 
@@ -40,13 +42,21 @@ class Writer {
 
 Payload worker_failure_object(TaskId task, std::string_view worker, std::string_view message) {
   constexpr std::string_view kWords = "Worker Failure";
-  const std::string text = message.starts_with(kWords) ? std::string(message) : std::string(kWords) + ": " + std::string(message);
+  const std::string text =
+      message.starts_with(kWords) ? std::string(message) : std::string(kWords) + ": " + std::string(message);
   Writer w;
   w.op(kProto).op(2);
   w.builtin("type").text("FunctionFailedException").builtin("RuntimeError").op(kTuple1);
   w.op(kEmptyDict).op(kMark);
   w.text("__module__").text("builtins");
-  w.text("__str__").builtin("getattr").put(kGetattrMemo).text(text).put(kTextMemo).text("__str__").op(kTuple2).op(kReduce);
+  w.text("__str__")
+      .builtin("getattr")
+      .put(kGetattrMemo)
+      .text(text)
+      .put(kTextMemo)
+      .text("__str__")
+      .op(kTuple2)
+      .op(kReduce);
   w.text("__contains__").method_of_text("__contains__");
   w.op(kSetItems).op(kTuple3).op(kReduce);
   w.get(kTextMemo).op(kTuple1).op(kReduce);

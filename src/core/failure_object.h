@@ -1,5 +1,5 @@
-// The object that a client decodes when a task failed without an executor to say so: a pickle without bytecode, which every
-// Python from 3.6 on reads with pickle.loads or dill.loads alone (docs/decisions/0005-failure-object.md).
+// The object that a client decodes when a task failed without an executor to say so: a pickle without bytecode, which
+// every Python from 3.6 on reads with pickle.loads or dill.loads alone (docs/decisions/0005-failure-object.md).
 #pragma once
 
 #include <string>

@@ -17,7 +17,9 @@ const TaskId kTask = *TaskId::parse("01890a5d-ac96-774b-bcce-b302099a8051");
 bool python_agrees(const Payload& payload, const std::string& check, const std::string& loads) {
   const std::string path = testing::TempDir() + "failure_object." + std::to_string(getpid());
   std::ofstream(path, std::ios::binary) << payload.bytes.view();
-  std::ofstream(path + ".py") << "import pickle, sys\n" << loads << "\ne = loads(open(sys.argv[1], 'rb').read())\n" << check;
+  std::ofstream(path + ".py") << "import pickle, sys\n"
+                              << loads << "\ne = loads(open(sys.argv[1], 'rb').read())\n"
+                              << check;
   const int status = std::system(("/usr/bin/python3 -I " + path + ".py " + path).c_str());
   std::remove(path.c_str());
   std::remove((path + ".py").c_str());

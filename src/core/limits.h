@@ -10,34 +10,34 @@ namespace treadle::core::limits {
 
 // Payloads.
 inline constexpr std::uint64_t kMaxPayload = 128ull << 20;  // decoded bytes of one payload (--max-payload)
-inline constexpr std::uint64_t kInline = 256ull << 10;      // above it a payload lives in a file, not in a row or a message
+inline constexpr std::uint64_t kInline = 256ull << 10;  // above it a payload lives in a file, not in a row or a message
 inline constexpr std::uint64_t kMaxResult = kMaxPayload;
 
 // Queue.
-inline constexpr std::uint64_t kMaxQueued = 5'000'000;          // waiting tasks, then 429
-inline constexpr std::uint64_t kMaxQueuedBytes = 16ull << 30;   // of their arguments
-inline constexpr std::size_t kMaxWaiters = 10'000;              // requests held by ?wait=, then 429
-inline constexpr Duration kMaxWait = 60s;                       // longest ?wait=
-inline constexpr std::size_t kBatch = 128;                      // items of one store operation
+inline constexpr std::uint64_t kMaxQueued = 5'000'000;         // waiting tasks, then 429
+inline constexpr std::uint64_t kMaxQueuedBytes = 16ull << 30;  // of their arguments
+inline constexpr std::size_t kMaxWaiters = 10'000;             // requests held by ?wait=, then 429
+inline constexpr Duration kMaxWait = 60s;                      // longest ?wait=
+inline constexpr std::size_t kBatch = 128;                     // items of one store operation
 inline constexpr std::int16_t kMaxPriority = 1000;
 
 // Attempts.
-inline constexpr std::uint16_t kMaxAttempts = 3;  // losses with a worker before WorkerLost
-inline constexpr std::uint16_t kMaxKills = 2;     // executors killed by one task before PoisonTask
-inline constexpr Duration kKillGrace = 2s;        // SIGTERM to SIGKILL
+inline constexpr std::uint16_t kMaxAttempts = 3;    // losses with a worker before WorkerLost
+inline constexpr std::uint16_t kMaxKills = 2;       // executors killed by one task before PoisonTask
+inline constexpr Duration kKillGrace = 2s;          // SIGTERM to SIGKILL
 inline constexpr Duration kStartReportDelay = 5ms;  // a task still running then is reported RUNNING
 
 // Executors.
 inline constexpr std::size_t kMaxPrefetchPerSlot = 64;
-inline constexpr Duration kPrefetchWork = 20ms;    // of estimated work that may wait in a worker for each slot
-inline constexpr Duration kPipeWork = 1ms;         // of estimated work that may wait inside one executor
-inline constexpr Duration kWaitForSlot = 50ms;     // what waited so long without a slot goes back to the dispatcher
-inline constexpr Duration kLongTask = 100ms;       // no prefetch for a worker whose tasks take so long
+inline constexpr Duration kPrefetchWork = 20ms;        // of estimated work that may wait in a worker for each slot
+inline constexpr Duration kPipeWork = 1ms;             // of estimated work that may wait inside one executor
+inline constexpr Duration kWaitForSlot = 50ms;         // what waited so long without a slot goes back to the dispatcher
+inline constexpr Duration kLongTask = 100ms;           // no prefetch for a worker whose tasks take so long
 inline constexpr std::size_t kOutputKept = 64u << 10;  // last bytes of a task's stdout and stderr
-inline constexpr std::size_t kOutcomeBufferItems = 1024;       // unacknowledged outcomes, then no more credit
+inline constexpr std::size_t kOutcomeBufferItems = 1024;  // unacknowledged outcomes, then no more credit
 inline constexpr std::uint64_t kOutcomeBufferBytes = 64ull << 20;
-inline constexpr Duration kExecutorStart = 30s;    // from spawn to READY, then it is killed
-inline constexpr int kExecutorStartFailures = 5;   // in a row, then the worker says so and slows down
+inline constexpr Duration kExecutorStart = 30s;       // from spawn to READY, then it is killed
+inline constexpr int kExecutorStartFailures = 5;      // in a row, then the worker says so and slows down
 inline constexpr std::size_t kErrorText = 16u << 10;  // of an error message or traceback that is kept
 
 // Liveness (dispatch.md 14 in docs/decisions).
@@ -62,8 +62,8 @@ inline constexpr std::size_t kMaxHeader = 16u << 10;
 inline constexpr std::size_t kMaxJsonDepth = 32;
 inline constexpr std::size_t kMaxConnections = 10'000;
 inline constexpr Duration kHeaderDeadline = 10s;
-inline constexpr Duration kBodyIdle = 30s;       // without a byte of a body that is due
-inline constexpr Duration kKeepAlive = 75s;      // between requests
+inline constexpr Duration kBodyIdle = 30s;                       // without a byte of a body that is due
+inline constexpr Duration kKeepAlive = 75s;                      // between requests
 inline constexpr std::uint64_t kMaxBodiesInFlight = 1ull << 30;  // bytes of all bodies being received, then 503
 
 }  // namespace treadle::core::limits

@@ -1,8 +1,9 @@
-// What dispatcher and worker say to each other, as plain data. LOCAL hands these structs over; PUSH and PULL put them on
-// the wire (transport/codec), where the seed's message names tell what a message is mainly about.
+// What dispatcher and worker say to each other, as plain data. LOCAL hands these structs over; PUSH and PULL put them
+// on the wire (transport/codec), where the seed's message names tell what a message is mainly about.
 //
-// Numbers (seq, ack): each side numbers its messages to the other from 1 per (worker boot, dispatcher session); `ack` is the
-// highest number received and acted on. A number already seen is not acted on again. seq 0: a plain client that numbers nothing.
+// Numbers (seq, ack): each side numbers its messages to the other from 1 per (worker boot, dispatcher session); `ack`
+// is the highest number received and acted on. A number already seen is not acted on again. seq 0: a plain client that
+// numbers nothing.
 #pragma once
 
 #include <cstdint>
@@ -59,22 +60,22 @@ struct FunctionBody {
 
 struct WorkerMessage {
   WorkerId worker;
-  std::uint64_t boot = 0;      // random, one per life of the worker program
-  SessionId session;           // of the dispatcher that it believes to speak to; nil in a registration
+  std::uint64_t boot = 0;  // random, one per life of the worker program
+  SessionId session;       // of the dispatcher that it believes to speak to; nil in a registration
   std::uint64_t seq = 0;
   std::uint64_t ack = 0;
-  bool registers = false;      // `info` is filled, and `held` is complete
+  bool registers = false;  // `info` is filled, and `held` is complete
   WorkerInfo info;
   std::uint32_t free_slots = 0;  // credit after all that it received up to `ack`
   std::uint32_t prefetch = 0;    // attempts that may wait in it beyond the free slots
   bool names_held = false;       // `held` is complete: waiting, running, being killed, or finished and not acknowledged
   std::vector<Held> held;
-  std::vector<Held> started;     // user code of these still runs after kStartReportDelay
+  std::vector<Held> started;  // user code of these still runs after kStartReportDelay
   std::vector<OutcomeReport> outcomes;
   std::vector<GivenBack> given_back;
-  std::vector<Digest> wants;     // FUNCTION_REQUEST
-  bool draining = false;         // takes no more attempts
-  bool goodbye = false;          // holds nothing and leaves
+  std::vector<Digest> wants;  // FUNCTION_REQUEST
+  bool draining = false;      // takes no more attempts
+  bool goodbye = false;       // holds nothing and leaves
 };
 
 struct Revoke {
@@ -86,15 +87,15 @@ struct DispatcherMessage {
   SessionId session;
   std::uint64_t seq = 0;
   std::uint64_t ack = 0;
-  std::vector<Attempt> attempts;       // NEW_REDIS_TASK
-  std::vector<Held> settled;           // ACK: outcomes and attempts given back that are durable; forget them
-  std::vector<Revoke> revokes;         // REVOKE
+  std::vector<Attempt> attempts;        // NEW_REDIS_TASK
+  std::vector<Held> settled;            // ACK: outcomes and attempts given back that are durable; forget them
+  std::vector<Revoke> revokes;          // REVOKE
   std::vector<FunctionBody> functions;  // FUNCTION
-  bool registered = false;             // ACK of a registration
-  bool reregister = false;             // REREGISTER: say who you are and what you hold
-  bool ping = false;                   // PING: answer with anything
-  bool drain = false;                  // DRAIN: finish what runs, give back the rest
-  Duration heartbeat{0};               // with `registered`: how often to speak
+  bool registered = false;              // ACK of a registration
+  bool reregister = false;              // REREGISTER: say who you are and what you hold
+  bool ping = false;                    // PING: answer with anything
+  bool drain = false;                   // DRAIN: finish what runs, give back the rest
+  Duration heartbeat{0};                // with `registered`: how often to speak
 };
 
 }  // namespace treadle::core

@@ -34,8 +34,8 @@ enum class ErrorKind : std::uint8_t {
   PythonMismatch,     // bytecode of another Python
   EnvironmentFailed,  // its environment could not be built
   OutOfMemory,
-  LimitExceeded,      // CPU, files, processes, output
-  Unserializable,     // the result cannot be pickled
+  LimitExceeded,   // CPU, files, processes, output
+  Unserializable,  // the result cannot be pickled
   ResultTooLarge,
 };
 std::string_view name_of(ErrorKind kind);
@@ -85,7 +85,7 @@ struct Attempt {
   Payload args;
   Delivery delivery = Delivery::AtLeastOnce;
   Isolation isolation = Isolation::Reuse;
-  bool suspect = false;  // its executor died once already: run it alone in a new one
+  bool suspect = false;            // its executor died once already: run it alone in a new one
   std::uint16_t retries_left = 0;  // after a Python exception
   Duration retry_delay{0};
   Duration time_limit{0};  // 0 = none
@@ -94,11 +94,11 @@ struct Attempt {
 
 // How much an attempt took and how it ended, in numbers; all optional (0 = unknown).
 struct Measures {
-  std::int64_t started_ns = 0;   // CLOCK_MONOTONIC of the worker's machine
+  std::int64_t started_ns = 0;  // CLOCK_MONOTONIC of the worker's machine
   std::int64_t finished_ns = 0;
-  std::int32_t exit_code = 0;    // of the executor, if it died
-  std::int32_t signal = 0;       // that ended the executor, if one did
-  std::uint64_t peak_rss = 0;    // bytes
+  std::int32_t exit_code = 0;  // of the executor, if it died
+  std::int32_t signal = 0;     // that ended the executor, if one did
+  std::uint64_t peak_rss = 0;  // bytes
   std::uint64_t cpu_us = 0;
 };
 
@@ -106,10 +106,10 @@ struct Measures {
 struct Outcome {
   ErrorKind kind = ErrorKind::None;  // None: COMPLETED
   Payload result;
-  std::string error_type;     // plain text, always there when kind is not None
+  std::string error_type;  // plain text, always there when kind is not None
   std::string error_message;
   std::string traceback;
-  std::string output;         // last bytes of stdout and stderr, together
+  std::string output;  // last bytes of stdout and stderr, together
   Measures measures;
   bool completed() const { return kind == ErrorKind::None; }
 };

@@ -7,7 +7,8 @@
 namespace treadle::core {
 namespace {
 
-constexpr TaskState kAll[] = {TaskState::Queued, TaskState::Claimed, TaskState::Running, TaskState::Completed, TaskState::Failed};
+constexpr TaskState kAll[] = {TaskState::Queued, TaskState::Claimed, TaskState::Running, TaskState::Completed,
+                              TaskState::Failed};
 
 TEST(Model, TerminalStatesAreAbsorbing) {
   for (const TaskState from : {TaskState::Completed, TaskState::Failed}) {
@@ -43,7 +44,12 @@ TEST(Model, ErrorNamesReadBack) {
 }
 
 TEST(Model, PayloadFactsPackAndUnpack) {
-  PayloadFacts facts{.serializer = Serializer::Source, .names_main = true, .names_dill = false, .names_cloudpickle = true, .protocol = 5, .python_minor = 13};
+  PayloadFacts facts{.serializer = Serializer::Source,
+                     .names_main = true,
+                     .names_dill = false,
+                     .names_cloudpickle = true,
+                     .protocol = 5,
+                     .python_minor = 13};
   EXPECT_EQ(PayloadFacts::unpack(facts.pack()), facts);
   EXPECT_EQ(PayloadFacts{}.pack(), 0u);
 }

@@ -1,4 +1,5 @@
-// What we know of a serialized payload without ever running it: facts that the verifier found once, kept beside the bytes.
+// What we know of a serialized payload without ever running it: facts that the verifier found once, kept beside the
+// bytes.
 #pragma once
 
 #include <cstdint>

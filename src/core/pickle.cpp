@@ -158,8 +158,11 @@ void PickleVerifier::apply(unsigned char op, std::uint64_t number, std::uint64_t
   const char* why = nullptr;
   switch (op) {
     case kNone: why = machine_.push_atoms(PickleKind::None, 1); break;
-    case kTrue: case kFalse: why = machine_.push_atoms(PickleKind::Bool, 1); break;
-    case kInt1: case kInt2: case kInt4: why = machine_.push_atoms(PickleKind::Int, 1); break;
+    case kTrue:
+    case kFalse: why = machine_.push_atoms(PickleKind::Bool, 1); break;
+    case kInt1:
+    case kInt2:
+    case kInt4: why = machine_.push_atoms(PickleKind::Int, 1); break;
     case kFloat8: why = machine_.push_atoms(PickleKind::Float, 1); break;
     case kEmptyTuple: why = machine_.push(PickleKind::Tuple, pickle_tag::kNothing, 1); break;
     case kEmptyList: why = machine_.push(PickleKind::List); break;
@@ -185,8 +188,10 @@ void PickleVerifier::apply(unsigned char op, std::uint64_t number, std::uint64_t
     case kNewObjEx: why = machine_.newobj(true); break;
     case kBuild: why = machine_.build(); break;
     case kMemoize: why = machine_.memoize(); break;
-    case kPut1: case kPut4: why = machine_.put(number); break;
-    case kGet1: case kGet4: why = machine_.get(number); break;
+    case kPut1:
+    case kPut4: why = machine_.put(number); break;
+    case kGet1:
+    case kGet4: why = machine_.get(number); break;
     case kProto: return proto(number);
     case kFrame: return frame(number, after);
     case kStop: return stop(after);
@@ -213,9 +218,10 @@ void PickleVerifier::stop(std::uint64_t after) {
   if (const char* why = machine_.stop(root)) return fault(why);
   stopped_ = true;
   const bool function = root.kind == PickleKind::Call && root.tag == pickle_tag::kRoleFunction;
-  constexpr std::array kRoots = {RootKind::None,  RootKind::Bool,      RootKind::Int,  RootKind::Float, RootKind::Int,
-                                 RootKind::Str,   RootKind::Bytes,     RootKind::ByteArray, RootKind::List, RootKind::Tuple,
-                                 RootKind::Dict,  RootKind::Set,       RootKind::FrozenSet, RootKind::Global, RootKind::Call};
+  constexpr std::array kRoots = {RootKind::None,      RootKind::Bool,   RootKind::Int,   RootKind::Float,
+                                 RootKind::Int,       RootKind::Str,    RootKind::Bytes, RootKind::ByteArray,
+                                 RootKind::List,      RootKind::Tuple,  RootKind::Dict,  RootKind::Set,
+                                 RootKind::FrozenSet, RootKind::Global, RootKind::Call};
   report_.root = function ? RootKind::Function : kRoots[static_cast<std::size_t>(root.kind)];
   report_.is_args = root.kind == PickleKind::Tuple && root.tag == pickle_tag::kShapeArgs;
   report_.only_data = machine_.only_data();
@@ -292,8 +298,10 @@ const char* PickleVerifier::apply_lines(const char* p, const char* end) {
   const char* const first = line_end(p + 1);
   const char* const second = first ? line_end(first + 1) : nullptr;
   if (!second) {
-    if (limit - p == most) fault("has an empty or too long name");
-    else wait_for(static_cast<std::uint64_t>(end - p) + 1);
+    if (limit - p == most)
+      fault("has an empty or too long name");
+    else
+      wait_for(static_cast<std::uint64_t>(end - p) + 1);
     return p;
   }
   const std::string_view module(p + 1, static_cast<std::size_t>(first - p - 1));
@@ -312,8 +320,10 @@ const char* PickleVerifier::apply_lines(const char* p, const char* end) {
 void PickleVerifier::fault(const char* why) {
   char text[80];
   const char* const name = pickle_opcode(op_).name;
-  if (name) std::snprintf(text, sizeof text, "opcode 0x%02x (%s) at offset ", op_, name);
-  else std::snprintf(text, sizeof text, "byte 0x%02x, which is no opcode, at offset ", op_);
+  if (name)
+    std::snprintf(text, sizeof text, "opcode 0x%02x (%s) at offset ", op_, name);
+  else
+    std::snprintf(text, sizeof text, "byte 0x%02x, which is no opcode, at offset ", op_);
   refuse(text + std::to_string(offset_) + " " + why);
 }
 
@@ -321,9 +331,12 @@ void PickleVerifier::refuse(std::string why) { error_ = "the payload is not a so
 
 Result<PickleReport> PickleVerifier::finish() {
   if (error_.empty() && !stopped_) {
-    if (offset_ == 0 && carry_.empty()) refuse("it is empty");
-    else if (body_left_ || !carry_.empty()) fault("is cut off");
-    else refuse("it ends at offset " + std::to_string(offset_) + " before STOP");
+    if (offset_ == 0 && carry_.empty())
+      refuse("it is empty");
+    else if (body_left_ || !carry_.empty())
+      fault("is cut off");
+    else
+      refuse("it ends at offset " + std::to_string(offset_) + " before STOP");
   }
   machine_.clear();
   if (!error_.empty()) return fail(Code::Invalid, error_);
@@ -337,8 +350,9 @@ Result<PickleReport> verify_pickle(std::string_view bytes) {
 }
 
 std::string_view kind_name(RootKind kind) {
-  constexpr std::string_view kNames[] = {"None", "bool", "int",  "float", "str",       "bytes",     "bytearray", "list",
-                                         "tuple", "dict", "set", "frozenset", "reference", "function", "object"};
+  constexpr std::string_view kNames[] = {"None",  "bool",      "int",       "float",    "str",
+                                         "bytes", "bytearray", "list",      "tuple",    "dict",
+                                         "set",   "frozenset", "reference", "function", "object"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 

@@ -12,7 +12,8 @@ struct Caches {
   std::uint8_t opcode, units;
 };
 
-// Generated once from Lib/opcode.py of each version: defined opcodes as bits, units (2 bytes) of inline cache behind some.
+// Generated once from Lib/opcode.py of each version: defined opcodes as bits, units (2 bytes) of inline cache behind
+// some.
 struct Version {
   std::uint8_t resume, extended_arg;
   std::array<std::uint8_t, 4> before_resume;  // MAKE_CELL, COPY_FREE_VARS, RETURN_GENERATOR, POP_TOP
@@ -21,16 +22,50 @@ struct Version {
 };
 
 constexpr std::array<Version, 3> kVersions = {{
-    {151, 144, {135, 149, 75, 1},  // 3.11
+    {151,
+     144,
+     {135, 149, 75, 1},  // 3.11
      {0x307e003bc2009e06u, 0x7dfdfffffffc0cf0u, 0x1f87d39bf5fffu, 0},
      {{{25, 4}, {60, 1}, {92, 1}, {95, 4}, {106, 4}, {107, 2}, {116, 5}, {122, 1}, {160, 10}, {166, 1}, {171, 4}}}},
-    {151, 144, {135, 149, 75, 1},  // 3.12
+    {151,
+     144,
+     {135, 149, 75, 1},  // 3.12
      {0x30fe003bce029a3eu, 0xfffc7ffffea80cb0u, 0x1f83c39efffffu, 0},
-     {{{25, 1}, {60, 1}, {92, 1}, {93, 1}, {95, 4}, {106, 9}, {107, 1}, {116, 4}, {122, 1}, {123, 1}, {141, 1}, {171, 3}}}},
-    {149, 71, {94, 62, 35, 32},  // 3.13
+     {{{25, 1},
+       {60, 1},
+       {92, 1},
+       {93, 1},
+       {95, 4},
+       {106, 9},
+       {107, 1},
+       {116, 4},
+       {122, 1},
+       {123, 1},
+       {141, 1},
+       {171, 3}}}},
+    {149,
+     71,
+     {94, 62, 35, 32},  // 3.13
      {0xfffffffffffffff6u, 0x7fffffffffffffu, 0x200000u, 0},
-     {{{5, 1}, {39, 1}, {40, 3}, {45, 1}, {53, 3}, {58, 1}, {59, 1}, {72, 1}, {77, 1}, {82, 9},
-       {91, 4}, {93, 1}, {97, 1}, {98, 1}, {99, 1}, {100, 1}, {104, 1}, {108, 4}, {117, 1}}}},
+     {{{5, 1},
+       {39, 1},
+       {40, 3},
+       {45, 1},
+       {53, 3},
+       {58, 1},
+       {59, 1},
+       {72, 1},
+       {77, 1},
+       {82, 9},
+       {91, 4},
+       {93, 1},
+       {97, 1},
+       {98, 1},
+       {99, 1},
+       {100, 1},
+       {104, 1},
+       {108, 4},
+       {117, 1}}}},
 }};
 
 // For each opcode of a version: 0xff = undefined, else units of its cache.
@@ -60,7 +95,8 @@ bool begins_like(const Version& version, std::string_view code) {
   return false;
 }
 
-// Caches are written as zeros, and 0 is no opcode: a walk with another version's cache lengths soon hits one or the other.
+// Caches are written as zeros, and 0 is no opcode: a walk with another version's cache lengths soon hits one or the
+// other.
 bool walks(const UnitTable& units, std::string_view code) {
   for (std::size_t i = 0; i < code.size();) {
     const std::uint8_t cache = units[byte_at(code, i)];

@@ -10,7 +10,9 @@ constexpr const char* kTooFew = "takes more values than there are";
 constexpr const char* kNoMark = "needs a MARK and there is none";
 constexpr const char* kFull = "puts more values on the stack than the verifier allows";
 
-std::uint16_t deeper(std::uint16_t depth) { return depth < kDepthTop ? static_cast<std::uint16_t>(depth + 1) : kDepthTop; }
+std::uint16_t deeper(std::uint16_t depth) {
+  return depth < kDepthTop ? static_cast<std::uint16_t>(depth + 1) : kDepthTop;
+}
 bool opaque(PickleKind kind) { return kind == PickleKind::Global || kind == PickleKind::Call; }
 
 }  // namespace
@@ -80,11 +82,13 @@ PickleMachine::Folded PickleMachine::fold(std::size_t from) {
 
 PickleMachine::Fault PickleMachine::put(std::uint64_t index) {
   if (stack_.size() <= floor()) return "has no value to put into the memo";
-  if (index < memo_.size()) return "sets a memo entry that is set";
   if (index > memo_.size()) return "leaves a gap in the memo";
   if (index >= kMaxPickleMemo) return "makes the memo greater than the verifier allows";
   PickleValue& top = stack_.back();
-  memo_.push_back({top.kind, top.tag, top.depth, !top.is_atom(), top.weight});
+  // Setting an entry again is odd, and pickletools calls it an error; but CPython's own pickler does it for bound methods and
+  // __getnewargs_ex__ below protocol 4, and every Unpickler reads it.
+  if (index == memo_.size()) memo_.push_back({});
+  memo_[index] = {top.kind, top.tag, top.depth, !top.is_atom(), top.weight};
   if (!top.is_atom()) top.link = static_cast<std::uint32_t>(index + 1) | PickleValue::kOwner;
   return nullptr;
 }
@@ -94,7 +98,8 @@ PickleMachine::Fault PickleMachine::get(std::uint64_t index) {
   const Entry& entry = memo_[index];
   if (entry.kind <= PickleKind::Float) return push_atoms(entry.kind, 1);
   if (stack_.size() >= kMaxPickleStack) return kFull;
-  stack_.push_back({entry.kind, entry.tag, entry.depth, entry.open ? 1 : entry.weight, static_cast<std::uint32_t>(index + 1)});
+  stack_.push_back(
+      {entry.kind, entry.tag, entry.depth, entry.open ? 1 : entry.weight, static_cast<std::uint32_t>(index + 1)});
   return nullptr;
 }
 
@@ -183,8 +188,10 @@ PickleMachine::Fault PickleMachine::tuple_of(std::size_t count) {
 
 PickleMachine::Fault PickleMachine::hash_key(const PickleValue& key) {
   switch (key.kind) {
-    case PickleKind::List: case PickleKind::Dict: case PickleKind::Set: case PickleKind::ByteArray:
-      return "uses a list, dict, set or bytearray as a key, which cannot be hashed";
+    case PickleKind::List:
+    case PickleKind::Dict:
+    case PickleKind::Set:
+    case PickleKind::ByteArray: return "uses a list, dict, set or bytearray as a key, which cannot be hashed";
     default: break;
   }
   if (key.depth > kMaxPickleHashDepth) return "hashes tuples nested deeper than the verifier allows";
@@ -221,7 +228,8 @@ bool PickleMachine::accepts(PickleKind kind) {
 
 PickleMachine::Fault PickleMachine::add_to(PickleKind kind, const Folded& more) {
   PickleValue& target = stack_.back();
-  // An object or a dict weighs one: graphs of them share without end, and nothing walks all paths of them while loading.
+  // An object or a dict weighs one: graphs of them share without end, and nothing walks all paths of them while
+  // loading.
   if (kind == PickleKind::Dict || target.kind != kind) return nullptr;
   Entry* const entry = target.link ? &memo_[(target.link & ~PickleValue::kOwner) - 1] : nullptr;
   const double weight = (entry ? entry->weight : target.weight) + more.weight;

@@ -1,5 +1,5 @@
-// The unpickler's stack and memo without Python objects: each operation checks what CPython would need, and keeps only kinds,
-// weights and names. No recursion; memory is bounded by the limits below, whatever the stream says.
+// The unpickler's stack and memo without Python objects: each operation checks what CPython would need, and keeps only
+// kinds, weights and names. No recursion; memory is bounded by the limits below, whatever the stream says.
 #pragma once
 
 #include <cstddef>
@@ -17,19 +17,23 @@ inline constexpr std::size_t kMaxPickleStack = 16u << 20;
 inline constexpr std::size_t kMaxPickleMemo = 32u << 20;
 // hash() of nested tuples recurses in C; 8 MiB of stack hold more than ten times as many.
 inline constexpr std::uint16_t kMaxPickleHashDepth = 10'000;
-// Values that may be hashed while loading: this many, and so many for each byte that was read. hash() of a tuple is not cached.
+// Values that may be hashed while loading: this many, and so many for each byte that was read. hash() of a tuple is not
+// cached.
 inline constexpr double kMaxPickleHashed = 1e7, kMaxPickleHashedPerByte = 64;
-// Values that nested lists and tuples reach, shared ones counted again ("billion laughs"). One list used n times in a payload is far
-// below: only sharing inside sharing gets there.
+// Values that nested lists and tuples reach, shared ones counted again ("billion laughs"). One list used n times in a
+// payload is far below: only sharing inside sharing gets there.
 inline constexpr double kMaxPickleReached = 1e8, kMaxPickleReachedPerByte = 1e5;
 
 class PickleMachine {
  public:
-  // nullptr: all is well. Else the rest of a sentence that begins with the opcode, e.g. "takes more values than there are".
+  // nullptr: all is well. Else the rest of a sentence that begins with the opcode, e.g. "takes more values than there
+  // are".
   using Fault = const char*;
 
   void clear();
-  void set_offset(std::uint64_t offset) { offset_ = offset; }  // of the operation that follows; some limits grow with it
+  void set_offset(std::uint64_t offset) {
+    offset_ = offset;
+  }  // of the operation that follows; some limits grow with it
 
   Fault push_atoms(PickleKind kind, std::uint32_t count);
   Fault push(PickleKind kind, std::uint8_t tag = pickle_tag::kNothing, std::uint16_t depth = 0, float weight = 1);
@@ -64,7 +68,8 @@ class PickleMachine {
     PickleKind kind;
     std::uint8_t tag;
     std::uint16_t depth : 15;
-    std::uint16_t open : 1;  // its original still lies on the stack: a reference to it closes a cycle, and weighs nothing more
+    std::uint16_t
+        open : 1;  // its original still lies on the stack: a reference to it closes a cycle, and weighs nothing more
     float weight;
   };
   struct Folded {
@@ -76,7 +81,7 @@ class PickleMachine {
   std::size_t floor() { return marks_.empty() ? 0 : marks_.back(); }
   bool take(PickleValue& value);  // false: nothing above the mark
   void close(const PickleValue& value);
-  Folded fold(std::size_t from);  // takes all values from there to the top
+  Folded fold(std::size_t from);       // takes all values from there to the top
   Fault open_mark(std::size_t& from);  // ends the mark; its values begin at `from`
   Fault push_tuple(std::size_t from);
   std::uint8_t shape_of(std::size_t from);

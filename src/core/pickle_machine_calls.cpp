@@ -1,4 +1,5 @@
-// The part of the machine that knows calls and names: who makes functions and code objects, and what a payload needs to load.
+// The part of the machine that knows calls and names: who makes functions and code objects, and what a payload needs to
+// load.
 #include "core/pickle_machine.h"
 
 #include <algorithm>

@@ -73,7 +73,8 @@ constexpr std::array<PickleOpcode, 256> table() {
   set('o', "OBJ", Denied);
   set('l', "LIST", Denied);
   set('d', "DICT", Denied);
-  // These need an agreement with the reader that nobody made: persistent ids, the extension registry, out-of-band buffers.
+  // These need an agreement with the reader that nobody made: persistent ids, the extension registry, out-of-band
+  // buffers.
   set('P', "PERSID", Denied);
   set('Q', "BINPERSID", Denied);
   set(0x82, "EXT1", Denied);

@@ -47,8 +47,9 @@ class PickleStack {
 
   std::size_t size_ = 0;
   std::size_t capacity_ = N;
-  alignas(T) std::byte inline_[N * sizeof(T)];  // never filled before it is used: that would cost more than a small pickle
-  T* data_ = reinterpret_cast<T*>(inline_);     // or heap_
+  alignas(
+      T) std::byte inline_[N * sizeof(T)];   // never filled before it is used: that would cost more than a small pickle
+  T* data_ = reinterpret_cast<T*>(inline_);  // or heap_
   std::unique_ptr<T[]> heap_;
 };
 

@@ -31,11 +31,19 @@ PickleReport accepted(const std::string& bytes) {
 }
 
 TEST(Pickle, RootsOfPlainDataAreNamed) {
-  const std::pair<std::string, std::string_view> roots[] = {
-      {"N.", "None"}, {"\x88.", "bool"}, {"K\x07.", "int"}, {"\x8a\x20" + std::string(32, '\1') + ".", "int"},
-      {"G\x3f\xf0\0\0\0\0\0\0."s, "float"}, {short_str("hi") + ".", "str"}, {"C\x02hi.", "bytes"},
-      {"\x96\x02\0\0\0\0\0\0\0hi."s, "bytearray"}, {"].", "list"}, {").", "tuple"}, {"}.", "dict"}, {"\x8f.", "set"},
-      {"(\x91.", "frozenset"}};
+  const std::pair<std::string, std::string_view> roots[] = {{"N.", "None"},
+                                                            {"\x88.", "bool"},
+                                                            {"K\x07.", "int"},
+                                                            {"\x8a\x20" + std::string(32, '\1') + ".", "int"},
+                                                            {"G\x3f\xf0\0\0\0\0\0\0."s, "float"},
+                                                            {short_str("hi") + ".", "str"},
+                                                            {"C\x02hi.", "bytes"},
+                                                            {"\x96\x02\0\0\0\0\0\0\0hi."s, "bytearray"},
+                                                            {"].", "list"},
+                                                            {").", "tuple"},
+                                                            {"}.", "dict"},
+                                                            {"\x8f.", "set"},
+                                                            {"(\x91.", "frozenset"}};
   for (const auto& [ops, name] : roots) {
     const PickleReport report = accepted(p4(ops));
     EXPECT_EQ(kind_name(report.root), name);
@@ -73,7 +81,11 @@ TEST(Pickle, LibrariesAndMainAreSeen) {
   EXPECT_TRUE(facts("c__main__\nf\n").names_main);
   EXPECT_TRUE(facts("c__builtin__\n__main__\n").names_main);
   EXPECT_TRUE(facts(global("dill._dill", "_import_module") + short_str("__main__") + "\x85R").names_main);
-  EXPECT_TRUE(facts(short_str("__main__") + "\x94" "0h\x00"s + short_str("f") + "\x93").names_main);
+  EXPECT_TRUE(facts(short_str("__main__") +
+                    "\x94"
+                    "0h\x00"s +
+                    short_str("f") + "\x93")
+                  .names_main);
   EXPECT_FALSE(facts(short_str("__main__")).names_main);
   EXPECT_FALSE(facts("c__mp_main__\nf\n").names_main);
   EXPECT_TRUE(facts("cdill._dill\n_create_cell\n").names_dill);
@@ -95,8 +107,9 @@ TEST(Pickle, PythonOfACodeObjectIsToldWhenSure) {
   const std::string dill = global("dill._dill", "_create_code");
   const std::string cloud = global("cloudpickle.cloudpickle", "_builtin_type") + short_str("CodeType") + "\x85R";
   const auto minor = [](const std::string& bytes) { return int{accepted(bytes).facts.python_minor}; };
-  EXPECT_EQ(minor(code_call(cloud, "", "\x97\0\x74\1\0\0\0\0\0\0\0\0\0\0S\0"s, 11)), 11);  // LOAD_GLOBAL with 5 units of cache
-  EXPECT_EQ(minor(code_call(cloud, "", "\x97\0\x74\1\0\0\0\0\0\0\0\0S\0"s, 11)), 12);      // with 4
+  EXPECT_EQ(minor(code_call(cloud, "", "\x97\0\x74\1\0\0\0\0\0\0\0\0\0\0S\0"s, 11)),
+            11);  // LOAD_GLOBAL with 5 units of cache
+  EXPECT_EQ(minor(code_call(cloud, "", "\x97\0\x74\1\0\0\0\0\0\0\0\0S\0"s, 11)), 12);  // with 4
   EXPECT_EQ(minor(code_call(cloud, "", "\x95\0\x58\0$\0"s, 11)), 13);
   EXPECT_EQ(minor(code_call(cloud, "", "\x97\0\x7c\0S\0"s, 11)), 0) << "3.11 and 3.12 write this alike";
   EXPECT_EQ(minor(code_call(cloud, "", "\x7c\0S\0"s, 9)), 0) << "3.8, 3.9 and 3.10 have 16 fields";
@@ -129,16 +142,35 @@ TEST(Pickle, WhatNoReaderHereCouldServeIsRefused) {
 }
 
 TEST(Pickle, StackMarksAndMemoAreKeptInOrder) {
-  const std::pair<std::string, const char*> faults[] = {
-      {".", "more values than there are"}, {"NN.", "leaves more than one value"}, {"(N.", "leaves a MARK open"},
-      {"N\x86.", "(TUPLE2) at offset 3 takes more"}, {"N(\x85.", "takes more"}, {"Nt.", "needs a MARK"}, {"00", "takes more"},
-      {"h\0."s, "not set"}, {"\x94", "no value"}, {"(\x94", "no value"}, {"Nq\1."s, "gap"}, {"Nq\0q\0."s, "that is set"},
-      {"Nr\xff\xff\xff\x7f.", "gap"}, {"]NNs.", "no dict"}, {"}Na.", "no list"}, {"](Nu.", "odd number"}, {"}(NNe.", "no list"},
-      {"\x8f(]\x90.", "cannot be hashed"}, {"}]Ns.", "cannot be hashed"}, {"}(NN}Nu.", "cannot be hashed"},
-      {"N)R.", "no callable"}, {"cm\nf\nNR.", "tuple of arguments"}, {"N)\x81.", "needs a class"}, {"]}b.", "state"},
-      {"NN\x93.", "two strings"}, {short_str("") + short_str("f") + "\x93.", "empty or too long"},
-      {"cm\n\n.", "no module or attribute"}, {"cm\\x\nf\n.", "no module or attribute"},
-      {"c" + std::string(3000, 'm'), "too long"}, {"\x80\4N."s, "not only at the beginning"}};
+  const std::pair<std::string, const char*> faults[] = {{".", "more values than there are"},
+                                                        {"NN.", "leaves more than one value"},
+                                                        {"(N.", "leaves a MARK open"},
+                                                        {"N\x86.", "(TUPLE2) at offset 3 takes more"},
+                                                        {"N(\x85.", "takes more"},
+                                                        {"Nt.", "needs a MARK"},
+                                                        {"00", "takes more"},
+                                                        {"h\0."s, "not set"},
+                                                        {"\x94", "no value"},
+                                                        {"(\x94", "no value"},
+                                                        {"Nq\1."s, "gap"},
+                                                        {"Nr\xff\xff\xff\x7f.", "gap"},
+                                                        {"]NNs.", "no dict"},
+                                                        {"}Na.", "no list"},
+                                                        {"](Nu.", "odd number"},
+                                                        {"}(NNe.", "no list"},
+                                                        {"\x8f(]\x90.", "cannot be hashed"},
+                                                        {"}]Ns.", "cannot be hashed"},
+                                                        {"}(NN}Nu.", "cannot be hashed"},
+                                                        {"N)R.", "no callable"},
+                                                        {"cm\nf\nNR.", "tuple of arguments"},
+                                                        {"N)\x81.", "needs a class"},
+                                                        {"]}b.", "state"},
+                                                        {"NN\x93.", "two strings"},
+                                                        {short_str("") + short_str("f") + "\x93.", "empty or too long"},
+                                                        {"cm\n\n.", "no module or attribute"},
+                                                        {"cm\\x\nf\n.", "no module or attribute"},
+                                                        {"c" + std::string(3000, 'm'), "too long"},
+                                                        {"\x80\4N."s, "not only at the beginning"}};
   for (const auto& [ops, why] : faults) EXPECT_THAT(refusal(p4(ops)), HasSubstr(why)) << testing::PrintToString(ops);
 }
 
@@ -169,7 +201,8 @@ TEST(Pickle, FramesEndAtOpcodesAndNotInsideEachOther) {
 TEST(Pickle, LengthsAreCheckedAgainstTheBytesThatCome) {
   EXPECT_THAT(refusal(p4("\x8e" + number(1ull << 62, 8))), HasSubstr("(BINBYTES8) at offset 2 declares more"));
   EXPECT_THAT(refusal(p4("\x8e" + number(1ull << 31, 8) + "x")), HasSubstr("(BINBYTES8) at offset 2 is cut off"));
-  EXPECT_THAT(refusal(p4("\x96" + number(5000, 8) + std::string(4999, 'x'))), HasSubstr("(BYTEARRAY8) at offset 2 is cut off"));
+  EXPECT_THAT(refusal(p4("\x96" + number(5000, 8) + std::string(4999, 'x'))),
+              HasSubstr("(BYTEARRAY8) at offset 2 is cut off"));
   EXPECT_THAT(refusal(p4("\x8b\xff\xff\xff\xff")), HasSubstr("(LONG4) at offset 2 declares more"));
   EXPECT_EQ(accepted(p4("B" + number(5000, 4) + std::string(5000, 'x') + ".")).root, RootKind::Bytes);
 }
@@ -180,7 +213,8 @@ TEST(Pickle, TextIsUtf8WithLoneSurrogates) {
     EXPECT_EQ(accepted(p4(short_str(text) + ".")).root, RootKind::Str);
     EXPECT_EQ(accepted(p4("X" + number(pad.size() + text.size(), 4) + pad + text + ".")).root, RootKind::Str);
   }
-  for (const std::string text : {"\xc3", "\xc0\x80", "\x80", "\xe0\x9f\xbf", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xff", "\xe2\x82"}) {
+  for (const std::string text :
+       {"\xc3", "\xc0\x80", "\x80", "\xe0\x9f\xbf", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xff", "\xe2\x82"}) {
     EXPECT_THAT(refusal(p4(short_str(text) + ".")), HasSubstr("(SHORT_BINUNICODE) at offset 2 is not UTF-8"));
     EXPECT_THAT(refusal(p4("X" + number(pad.size() + text.size(), 4) + pad + text + ".")),
                 HasSubstr("(BINUNICODE) at offset 2 is not UTF-8"));
@@ -208,7 +242,9 @@ TEST(Pickle, BillionLaughsAreRefusedAndPlainSharingIsNot) {
     lists += "e0";
   }
   EXPECT_THAT(refusal(p4(lists + "(h\1h\1e."s)), HasSubstr("shares values inside shared values"));
-  std::string million = p4(short_str("x") + "\x94" "0](");
+  std::string million = p4(short_str("x") +
+                           "\x94"
+                           "0](");
   for (int i = 0; i < 1'000'000; ++i) million += "h\0"s;
   EXPECT_EQ(accepted(million + "e.").root, RootKind::List);
 }
@@ -233,11 +269,15 @@ TEST(Pickle, CyclesWeighNothing) {
 }
 
 TEST(Pickle, CutsDoNotChangeTheVerdict) {
-  const std::string samples[] = {
-      p4("\x95" + number(28, 8) + short_str("__main__") + "\x94" + short_str("f") + "\x94\x93\x94(K\1G\0\0\0\0\0\0\0\0t\x94R."s),
-      p4("cdill._dill\n_create_function\n)R."), p4("X" + number(5000, 4) + std::string(4999, 'a') + "\xc3."),
-      p4("B" + number(5000, 4) + std::string(5000, 'a') + "."), p4("G\0\0\0\0\0\0\0\0G\0\0\0\0\0\0\0\0\x86."s), p4("(N"), p4("N.."),
-      p4("X" + number(4098, 4) + std::string(4096, 'a') + "\xc3\xa9.")};
+  const std::string samples[] = {p4("\x95" + number(28, 8) + short_str("__main__") + "\x94" + short_str("f") +
+                                    "\x94\x93\x94(K\1G\0\0\0\0\0\0\0\0t\x94R."s),
+                                 p4("cdill._dill\n_create_function\n)R."),
+                                 p4("X" + number(5000, 4) + std::string(4999, 'a') + "\xc3."),
+                                 p4("B" + number(5000, 4) + std::string(5000, 'a') + "."),
+                                 p4("G\0\0\0\0\0\0\0\0G\0\0\0\0\0\0\0\0\x86."s),
+                                 p4("(N"),
+                                 p4("N.."),
+                                 p4("X" + number(4098, 4) + std::string(4096, 'a') + "\xc3\xa9.")};
   for (const std::string& bytes : samples) {
     const auto whole = verify_pickle(bytes);
     PickleVerifier verifier;
@@ -247,8 +287,10 @@ TEST(Pickle, CutsDoNotChangeTheVerdict) {
       verifier.feed(std::string_view(bytes).substr(cut));
       const auto parts = verifier.finish();
       ASSERT_EQ(parts.has_value(), whole.has_value()) << cut;
-      if (whole) EXPECT_EQ(*parts, *whole) << cut;
-      else EXPECT_EQ(parts.error().message, whole.error().message) << cut;
+      if (whole)
+        EXPECT_EQ(*parts, *whole) << cut;
+      else
+        EXPECT_EQ(parts.error().message, whole.error().message) << cut;
     }
   }
 }

@@ -26,9 +26,12 @@ bool is_continuation(char c) { return (c & 0xc0) == 0x80; }
 const char* skip_plain_sequences(const char* p, const char* end) {
   while (end - p >= 3) {
     const auto lead = static_cast<unsigned char>(*p);
-    if (lead >= 0xe1 && lead <= 0xef && is_continuation(p[1]) && is_continuation(p[2])) p += 3;
-    else if (lead >= 0xc2 && lead <= 0xdf && is_continuation(p[1])) p += 2;
-    else break;
+    if (lead >= 0xe1 && lead <= 0xef && is_continuation(p[1]) && is_continuation(p[2]))
+      p += 3;
+    else if (lead >= 0xc2 && lead <= 0xdf && is_continuation(p[1]))
+      p += 2;
+    else
+      break;
   }
   return p;
 }

@@ -19,8 +19,8 @@ class Utf8Check {
 
  private:
   bool step(unsigned char byte);
-  std::uint8_t pending_ = 0;                  // continuation bytes that are due
-  std::uint8_t low_ = 0x80, high_ = 0xbf;     // bounds of the next one
+  std::uint8_t pending_ = 0;               // continuation bytes that are due
+  std::uint8_t low_ = 0x80, high_ = 0xbf;  // bounds of the next one
 };
 
 // kNothing for any other usable name.

@@ -6,12 +6,9 @@ namespace treadle::core {
 
 std::string_view name_of(Mode mode) {
   switch (mode) {
-    case Mode::Local:
-      return "local";
-    case Mode::Push:
-      return "push";
-    case Mode::Pull:
-      return "pull";
+    case Mode::Local: return "local";
+    case Mode::Push: return "push";
+    case Mode::Pull: return "pull";
   }
   return "";
 }

@@ -9,8 +9,8 @@
 
 namespace treadle::core {
 
-// A mean that forgets: each sample counts an eighth. One sample is cut at a second: longer ones are "long" all the same, and
-// a function that slept once is soon known as quick again.
+// A mean that forgets: each sample counts an eighth. One sample is cut at a second: longer ones are "long" all the
+// same, and a function that slept once is soon known as quick again.
 class RunMean {
  public:
   bool known() const { return mean_ >= Duration{0}; }
@@ -24,8 +24,8 @@ class RunMean {
   Duration mean_{-1};
 };
 
-// Attempts that may wait in this worker for one slot. `age` is how long the task in that slot has run already: it counts as a
-// sample, so that one long task stops the prefetch for its slot at once.
+// Attempts that may wait in this worker for one slot. `age` is how long the task in that slot has run already: it
+// counts as a sample, so that one long task stops the prefetch for its slot at once.
 inline std::uint32_t prefetch_for(const RunMean& mean, Duration age) {
   if (!mean.known()) return 0;
   const Duration expected = std::max({mean.value(), age, Duration{1}});

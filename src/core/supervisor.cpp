@@ -7,8 +7,12 @@
 namespace treadle::core {
 
 Supervisor::Supervisor(SupervisorConfig config, Rng rng)
-    : config_(std::move(config)), rng_(rng), info_(config_.info), slots_(config_.info.slots),
-      functions_(config_.function_cache_bytes), outcomes_(works_) {
+    : config_(std::move(config)),
+      rng_(rng),
+      info_(config_.info),
+      slots_(config_.info.slots),
+      functions_(config_.function_cache_bytes),
+      outcomes_(works_) {
   TREADLE_ASSERT(slots_ > 0);
   if (config_.boot == 0) config_.boot = rng_.next() | 1;
   if (info_.pythons.empty()) info_.pythons.resize(1);

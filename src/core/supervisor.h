@@ -1,9 +1,11 @@
 // Runs attempts in executors: slots, credit, time limits, cancel, blame, and outcomes that are repeated until settled.
-// A pure machine: events in, effects out, no clock, no I/O. One per worker program; LOCAL has one in the server's process.
+// A pure machine: events in, effects out, no clock, no I/O. One per worker program; LOCAL has one in the server's
+// process.
 //
-// Use, in each turn: step() for every event, then tick() once, which acts on deadlines and hands work out; carry out the
-// commands; step() their answers (Recalled, Measured) at once and tick() again while there are any; last flush(), which makes
-// at most one message to the dispatcher. What an executor of a slot is, and the law of the pipe: docs/executor-protocol.md.
+// Use, in each turn: step() for every event, then tick() once, which acts on deadlines and hands work out; carry out
+// the commands; step() their answers (Recalled, Measured) at once and tick() again while there are any; last flush(),
+// which makes at most one message to the dispatcher. What an executor of a slot is, and the law of the pipe:
+// docs/executor-protocol.md.
 #pragma once
 
 #include <deque>
@@ -29,10 +31,10 @@ namespace treadle::core {
 
 struct SupervisorConfig {
   WorkerId worker;
-  std::uint64_t boot = 0;  // 0: made from the seed
-  WorkerInfo info;         // slots, pythons (one per interpreter, in order), host ...
-  bool warm = true;        // keeps `slots` executors ready
-  bool asks = false;         // PULL: keeps one request with the dispatcher, which speaks only when asked
+  std::uint64_t boot = 0;           // 0: made from the seed
+  WorkerInfo info;                  // slots, pythons (one per interpreter, in order), host ...
+  bool warm = true;                 // keeps `slots` executors ready
+  bool asks = false;                // PULL: keeps one request with the dispatcher, which speaks only when asked
   bool heartbeat_when_idle = true;  // LOCAL: false, nobody needs it
   Duration heartbeat = limits::kHeartbeatInterval;  // until the dispatcher says another one
   Duration start_freshness = limits::kStartFreshness;
@@ -44,10 +46,12 @@ struct SupervisorConfig {
 };
 
 namespace event {
-struct DispatcherSaid { DispatcherMessage message; };
-struct LinkDown {};           // what is said now would be lost
-struct LinkUp {};             // it may be another dispatcher, or one that forgot us
-struct WorkerDrainAsked {};   // finish what runs, within SupervisorConfig::drain, and give back the rest; again: now
+struct DispatcherSaid {
+  DispatcherMessage message;
+};
+struct LinkDown {};          // what is said now would be lost
+struct LinkUp {};            // it may be another dispatcher, or one that forgot us
+struct WorkerDrainAsked {};  // finish what runs, within SupervisorConfig::drain, and give back the rest; again: now
 }  // namespace event
 using SupervisorEvent =
     std::variant<event::DispatcherSaid, event::LinkDown, event::LinkUp, event::WorkerDrainAsked, ExecutorEvent>;
@@ -107,8 +111,12 @@ class Supervisor {
   void look_at_executors();
   void look_at(Executor& executor);
   template <class Command>
-  void command(Command c) { effects_->commands.emplace_back(std::move(c)); }
-  void trail(std::string event, std::string fields) { effects_->trail.push_back({std::move(event), std::move(fields)}); }
+  void command(Command c) {
+    effects_->commands.emplace_back(std::move(c));
+  }
+  void trail(std::string event, std::string fields) {
+    effects_->trail.push_back({std::move(event), std::move(fields)});
+  }
 
   // supervisor_link.cpp: the talk with the dispatcher
   void on(event::DispatcherSaid& e);
@@ -158,11 +166,11 @@ class Supervisor {
   void on(event::SpawnFailed& e);
   void on(event::ZygoteFailed& e);
   Executor* find(ExecutorNo no);
-  struct Census {  // of executors that are neither leaving nor being killed
-    std::uint32_t warm = 0;      // of the base key
+  struct Census {            // of executors that are neither leaving nor being killed
+    std::uint32_t warm = 0;  // of the base key
     std::uint32_t starting = 0;
     std::uint32_t live = 0;
-    std::uint32_t spares = 0;    // of Isolation::Fresh without a task
+    std::uint32_t spares = 0;  // of Isolation::Fresh without a task
   };
   const Census& census() const;
   bool may_spawn() const;
@@ -196,8 +204,8 @@ class Supervisor {
   Rng rng_;
   WorkerInfo info_;
   std::uint32_t slots_;
-  Instant now_;                            // of the call that is running
-  SupervisorEffects* effects_ = nullptr;   // of the call that is running
+  Instant now_;                           // of the call that is running
+  SupervisorEffects* effects_ = nullptr;  // of the call that is running
 
   // Link.
   Link link_ = Link::Unregistered;
@@ -208,11 +216,11 @@ class Supervisor {
   Duration register_backoff_{0};
   Instant heartbeat_at_;
   std::deque<std::pair<std::uint64_t, Instant>> sent_at_;  // messages that no ack covers yet
-  Instant proven_at_;         // the dispatcher spoke after it had heard what we said then
+  Instant proven_at_;                                      // the dispatcher spoke after it had heard what we said then
   bool has_proof_ = false;
-  bool answer_due_ = false;   // a ping
-  bool asked_ = false;        // the dispatcher has a request of ours that it has not answered
-  Credit told_;               // what the dispatcher may still use of the credit that we granted
+  bool answer_due_ = false;     // a ping
+  bool asked_ = false;          // the dispatcher has a request of ours that it has not answered
+  Credit told_;                 // what the dispatcher may still use of the credit that we granted
   std::vector<Token> started_;  // to be reported in the next message
   TokenMemory seen_;
 
@@ -227,15 +235,15 @@ class Supervisor {
 
   // Executors.
   std::unordered_map<std::uint32_t, std::unique_ptr<Executor>> executors_;
-  std::vector<Executor*> idle_;   // nothing sent to them, may be starting; most recently used last
-  std::vector<Executor*> busy_;   // hold a slot
-  std::size_t next_busy_ = 0;     // where append() looks first
+  std::vector<Executor*> idle_;  // nothing sent to them, may be starting; most recently used last
+  std::vector<Executor*> busy_;  // hold a slot
+  std::size_t next_busy_ = 0;    // where append() looks first
   std::uint32_t next_executor_ = 1;
   mutable Census census_;
   mutable bool census_stale_ = true;
-  int start_failures_ = 0;        // in a row
+  int start_failures_ = 0;  // in a row
   Instant spawn_after_;
-  Instant fresh_until_;           // a spare of Isolation::Fresh is kept until then
+  Instant fresh_until_;                 // a spare of Isolation::Fresh is kept until then
   Instant look_at_ = Instant::never();  // no executor is due before it
 
   bool draining_ = false;

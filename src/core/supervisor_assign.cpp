@@ -8,10 +8,10 @@
 namespace treadle::core {
 namespace {
 
-constexpr Duration kTaskOverhead = 3us;             // of an executor for a task, beside the function itself
-constexpr std::uint64_t kPipeBytes = 256u << 10;    // of arguments that may wait inside one executor
-constexpr std::size_t kLookAhead = 64;              // attempts behind one that cannot begin now
-constexpr Duration kSpareKept = 60s;                // after the last task of Isolation::Fresh
+constexpr Duration kTaskOverhead = 3us;           // of an executor for a task, beside the function itself
+constexpr std::uint64_t kPipeBytes = 256u << 10;  // of arguments that may wait inside one executor
+constexpr std::size_t kLookAhead = 64;            // attempts behind one that cannot begin now
+constexpr Duration kSpareKept = 60s;              // after the last task of Isolation::Fresh
 
 }  // namespace
 
@@ -37,7 +37,8 @@ bool Supervisor::begin(Work& work) {
   Executor* executor = pick(work, key);
   if (!executor && !may_spawn()) return false;
   if (!executor) executor = &spawn(key);
-  executor->exclusive = work.at_most_once() || work.attempt.suspect || work.function->mark_output || key.isolation == Isolation::Fresh;
+  executor->exclusive =
+      work.at_most_once() || work.attempt.suspect || work.function->mark_output || key.isolation == Isolation::Fresh;
   send(*executor, work);
   return true;
 }
@@ -71,7 +72,9 @@ bool Supervisor::append(Work& work) {
     Executor& executor = *busy_[at];
     if (!executor.ready_for_task() || executor.exclusive || executor.begun == Instant::never()) continue;
     if (executor.pipe_work + expected > limits::kPipeWork || now_ - executor.begun >= limits::kPipeWork) continue;
-    if (executor.pipe.size() >= limits::kMaxPrefetchPerSlot || executor.pipe_bytes + work.attempt.args.bytes.size() > kPipeBytes) continue;
+    if (executor.pipe.size() >= limits::kMaxPrefetchPerSlot ||
+        executor.pipe_bytes + work.attempt.args.bytes.size() > kPipeBytes)
+      continue;
     if (executor.key != key) continue;
     next_busy_ = at + 1;
     send(executor, work);

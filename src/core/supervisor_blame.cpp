@@ -1,5 +1,5 @@
-// Who pays when an executor dies: the task that was being killed; else the one that ran, if it was the only one that ever ran
-// there; else it is a suspect, and runs once more, alone in a new executor.
+// Who pays when an executor dies: the task that was being killed; else the one that ran, if it was the only one that
+// ever ran there; else it is a suspect, and runs once more, alone in a new executor.
 #include "core/death_words.h"
 #include "core/supervisor.h"
 
@@ -78,12 +78,11 @@ void Supervisor::lose(Work& work, std::string why) {
 void Supervisor::end_killed(Executor& executor, Work& work, const event::ExecutorDied& died) {
   Outcome outcome;
   switch (executor.kill_why) {
-    case KillWhy::Drain:
-      lose(work, "its worker was stopped");
-      return;
+    case KillWhy::Drain: lose(work, "its worker was stopped"); return;
     case KillWhy::TimeLimit:
       ++counters_.timeouts;
-      outcome = failure(work, ErrorKind::Timeout, "the time limit of " + seconds(work.attempt.time_limit) + " passed; the function was ended");
+      outcome = failure(work, ErrorKind::Timeout,
+                        "the time limit of " + seconds(work.attempt.time_limit) + " passed; the function was ended");
       break;
     case KillWhy::Cancel:
       ++counters_.cancelled;
@@ -91,7 +90,9 @@ void Supervisor::end_killed(Executor& executor, Work& work, const event::Executo
       break;
     case KillWhy::MemoryLimit:
       ++counters_.out_of_memory;
-      outcome = failure(work, ErrorKind::OutOfMemory, "it used more memory than its limit of " + std::to_string(work.attempt.memory_limit >> 20) + " MiB; the function was ended");
+      outcome = failure(work, ErrorKind::OutOfMemory,
+                        "it used more memory than its limit of " + std::to_string(work.attempt.memory_limit >> 20) +
+                            " MiB; the function was ended");
       break;
   }
   outcome.traceback = executor.stack.empty() ? died.stack : executor.stack;

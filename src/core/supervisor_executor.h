@@ -1,4 +1,5 @@
-// One Python process as the supervisor sees it: what was sent to it, since when its oldest task runs, and how it is being ended.
+// One Python process as the supervisor sees it: what was sent to it, since when its oldest task runs, and how it is
+// being ended.
 #pragma once
 
 #include <algorithm>
@@ -40,9 +41,9 @@ struct Executor {
   std::uint64_t pipe_bytes = 0;
   std::uint64_t last_seq = 0;
   std::uint64_t tasks_done = 0;
-  bool exclusive = false;      // nothing may be sent behind the task that it has
-  int recalls_asked = 0;       // not answered yet
-  bool awaits_idle = false;    // a recall took something: no task before IDLE has named last_seq
+  bool exclusive = false;    // nothing may be sent behind the task that it has
+  int recalls_asked = 0;     // not answered yet
+  bool awaits_idle = false;  // a recall took something: no task before IDLE has named last_seq
   Instant awaits_idle_since;
 
   Instant begun = Instant::never();  // of the first in the pipe; never: not ready yet
@@ -59,7 +60,7 @@ struct Executor {
   std::uint32_t last_function = 0;
   std::unordered_set<std::uint32_t> functions;  // sent to it; it may have dropped some and asks again then
 
-  bool idle = false;        // stands in the list of idle executors
+  bool idle = false;  // stands in the list of idle executors
   bool holds_slot = false;
 
   bool ready_for_task() const {

@@ -12,7 +12,9 @@ constexpr Duration kBackoffMax = 5s;
 constexpr Duration kMeasureAfter = 50ms;
 constexpr Duration kMeasureEach = 200ms;
 
-std::string name(const Executor& executor) { return "executor=" + std::to_string(static_cast<std::uint32_t>(executor.no)); }
+std::string name(const Executor& executor) {
+  return "executor=" + std::to_string(static_cast<std::uint32_t>(executor.no));
+}
 
 }  // namespace
 
@@ -65,8 +67,8 @@ void Supervisor::start_failed(const std::string& why) {
   const int doublings = std::min(start_failures_ - limits::kExecutorStartFailures, 10);
   const Duration pause = std::min(kBackoffMax, kBackoffMin * (1 << doublings));
   spawn_after_ = now_ + pause;
-  trail("executor.start_failing", "in_a_row=" + std::to_string(start_failures_) + " next_try_ms=" +
-                                      std::to_string(pause / 1ms) + " why=\"" + why + "\"");
+  trail("executor.start_failing", "in_a_row=" + std::to_string(start_failures_) +
+                                      " next_try_ms=" + std::to_string(pause / 1ms) + " why=\"" + why + "\"");
 }
 
 // While executors do not start, only those that are there can run something.
@@ -118,7 +120,8 @@ void Supervisor::settle_place(Executor& executor) {
     }
     if (executor.key.isolation == Isolation::Fresh) census_stale_ = true;
   }
-  const bool leaves = executor.state == Executor::State::Leaving && !holds && executor.kill == Executor::KillStage::None;
+  const bool leaves =
+      executor.state == Executor::State::Leaving && !holds && executor.kill == Executor::KillStage::None;
   if (leaves && executor.kill_at == Instant::never()) executor.kill_at = now_ + config_.kill_grace;
   if (executor.kill_at != Instant::never() || executor.awaits_idle) watch(executor);
 }
@@ -169,7 +172,8 @@ void Supervisor::on(event::TaskDone& e) {
   unpipe(*executor, done);
   count_run(*executor, *done.work, e);
   end(*done.work, std::move(e.outcome));
-  const bool worn = e.recycle || executor->tasks_done >= config_.executor_tasks || executor->key.isolation == Isolation::Fresh;
+  const bool worn =
+      e.recycle || executor->tasks_done >= config_.executor_tasks || executor->key.isolation == Isolation::Fresh;
   if (worn && executor->state == Executor::State::Live) retire(*executor);
   go_on_with_kill(*executor);
   settle_place(*executor);
@@ -182,7 +186,8 @@ void Supervisor::count_run(Executor& executor, Work& work, const event::TaskDone
   const Instant begun = executor.begun == Instant::never() ? now_ : executor.begun;
   const Measures& measures = done.outcome.measures;
   Duration ran = now_ - begun;
-  if (measures.finished_ns > measures.started_ns) ran = std::min(ran, Duration(measures.finished_ns - measures.started_ns));
+  if (measures.finished_ns > measures.started_ns)
+    ran = std::min(ran, Duration(measures.finished_ns - measures.started_ns));
   work.function->mean.add(ran);
   mean_.add(ran);
   if (done.output_unmarked) work.function->mark_output = true;

@@ -1,5 +1,5 @@
-// What is taken back, and what is ended: recalls, time limits, cancel, drain. Before every SIGTERM whatever has not begun is
-// recalled, so that the signal can hit nobody but its target.
+// What is taken back, and what is ended: recalls, time limits, cancel, drain. Before every SIGTERM whatever has not
+// begun is recalled, so that the signal can hit nobody but its target.
 #include <algorithm>
 
 #include "core/supervisor.h"
@@ -64,8 +64,8 @@ void Supervisor::want_kill(Executor& executor, Work& target, KillWhy why) {
   recall(executor, executor.pipe.size());
 }
 
-// After each answer to a recall and each result: the target may be done or recalled, which ends the matter; or it is the only
-// one left, and surely the one that runs. Else results are on their way, and come first.
+// After each answer to a recall and each result: the target may be done or recalled, which ends the matter; or it is
+// the only one left, and surely the one that runs. Else results are on their way, and come first.
 void Supervisor::go_on_with_kill(Executor& executor) {
   if (executor.kill != Executor::KillStage::Wanted || executor.recalls_asked > 0) return;
   const bool there = std::any_of(executor.pipe.begin(), executor.pipe.end(),
@@ -113,7 +113,8 @@ void Supervisor::drain_waiting() {
 
 void Supervisor::kill_for_drain() {
   drain_until_ = Instant::never();
-  for (Executor* executor : std::vector<Executor*>(busy_)) want_kill(*executor, *executor->pipe.front().work, KillWhy::Drain);
+  for (Executor* executor : std::vector<Executor*>(busy_))
+    want_kill(*executor, *executor->pipe.front().work, KillWhy::Drain);
 }
 
 }  // namespace treadle::core

@@ -91,8 +91,8 @@ void Supervisor::take_ack(std::uint64_t ack) {
   }
 }
 
-// A message that lay in a socket while this process stood still is old, however late we read it: what counts is when we said
-// the last thing that the dispatcher had heard when it spoke.
+// A message that lay in a socket while this process stood still is old, however late we read it: what counts is when we
+// said the last thing that the dispatcher had heard when it spoke.
 bool Supervisor::may_begin_at_most_once() const {
   return info_.in_process || (has_proof_ && now_ - proven_at_ <= config_.start_freshness);
 }
@@ -133,7 +133,8 @@ void Supervisor::take_function(FunctionBody& body) {
     if (found) {
       make_ready(*work, false);
     } else {
-      end(*work, failure(*work, ErrorKind::DeserializeFailed, "its function is gone: it was deleted, or the store lost it; register it again"));
+      end(*work, failure(*work, ErrorKind::DeserializeFailed,
+                         "its function is gone: it was deleted, or the store lost it; register it again"));
     }
   }
 }
@@ -152,7 +153,8 @@ void Supervisor::take_revoke(const Revoke& revoke) {
     want_kill(executor, *work, KillWhy::Cancel);
     return;
   }
-  const auto at = std::find_if(executor.pipe.begin(), executor.pipe.end(), [&](const auto& piped) { return piped.work == work; });
+  const auto at =
+      std::find_if(executor.pipe.begin(), executor.pipe.end(), [&](const auto& piped) { return piped.work == work; });
   if (at != executor.pipe.begin() || executor.begun == Instant::never()) {
     recall(executor, static_cast<std::size_t>(executor.pipe.end() - at));
   }
@@ -212,15 +214,16 @@ void Supervisor::fill_report(WorkerMessage& message) {
 bool Supervisor::something_to_say() const {
   const bool heartbeat = heartbeat_at_ <= now_ && (config_.heartbeat_when_idle || !works_.empty());
   const bool leaves = draining_ && (!said_draining_ || (works_.empty() && !said_goodbye_));
-  return answer_due_ || heartbeat || leaves || (config_.asks && !asked_) || outcomes_.has_unsent() || !started_.empty() || functions_.wants_at() <= now_ ||
-         credit_changed(credit());
+  return answer_due_ || heartbeat || leaves || (config_.asks && !asked_) || outcomes_.has_unsent() ||
+         !started_.empty() || functions_.wants_at() <= now_ || credit_changed(credit());
 }
 
 // Only what still runs: a task that ended meanwhile says so by its outcome.
 void Supervisor::fill_started(WorkerMessage& message) {
   for (const Token token : std::exchange(started_, {})) {
     const Work* work = works_.find(token);
-    if (work && work->place == Place::Piped && work->executor->pipe.front().work == work) message.started.push_back(work->held());
+    if (work && work->place == Place::Piped && work->executor->pipe.front().work == work)
+      message.started.push_back(work->held());
   }
 }
 

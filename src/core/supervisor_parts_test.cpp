@@ -21,7 +21,8 @@ TEST(TokenMemory, KnowsAtLeastTheLastOnesAndForgetsInTheEnd) {
   for (std::uint64_t n = 1; n <= 1000; ++n) {
     EXPECT_FALSE(memory.contains(Token{n}));
     memory.insert(Token{n});
-    for (std::uint64_t old = n > 100 ? n - 99 : 1; old <= n; ++old) ASSERT_TRUE(memory.contains(Token{old})) << n << " " << old;
+    for (std::uint64_t old = n > 100 ? n - 99 : 1; old <= n; ++old)
+      ASSERT_TRUE(memory.contains(Token{old})) << n << " " << old;
   }
   EXPECT_FALSE(memory.contains(Token{1}));
 }

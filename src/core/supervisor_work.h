@@ -23,7 +23,7 @@ enum class Place : std::uint8_t {
 enum class Revoked : std::uint8_t { No, IfNotBegun, Kill };
 
 struct Work {
-  Attempt attempt;  // args are let go at the end
+  Attempt attempt;                     // args are let go at the end
   CachedFunction* function = nullptr;  // pinned until the end
   Executor* executor = nullptr;        // only while Piped
   Instant waiting_since;

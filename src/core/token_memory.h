@@ -8,8 +8,8 @@
 
 namespace treadle::core {
 
-// Two tables that take turns: when the newer is half full it becomes the older one, whose content is forgotten. So at least
-// the last `remembered` tokens are known, at most twice as many.
+// Two tables that take turns: when the newer is half full it becomes the older one, whose content is forgotten. So at
+// least the last `remembered` tokens are known, at most twice as many.
 class TokenMemory {
  public:
   explicit TokenMemory(std::size_t remembered = 1u << 15) : limit_(remembered) {
@@ -19,7 +19,9 @@ class TokenMemory {
     older_.resize(size);
   }
 
-  bool contains(Token token) const { return newer_[place(newer_, token)] == token || older_[place(older_, token)] == token; }
+  bool contains(Token token) const {
+    return newer_[place(newer_, token)] == token || older_[place(older_, token)] == token;
+  }
 
   void insert(Token token) {
     if (used_ == limit_) {

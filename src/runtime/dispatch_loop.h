@@ -13,7 +13,8 @@ namespace treadle::runtime {
 class DispatchLoop final : public Shell {
  public:
   // `store` and `link` outlive the loop; all three are used from the thread that calls turn().
-  DispatchLoop(core::DispatcherConfig config, Rng rng, Instant now, store::Store& store, transport::DispatcherLink& link);
+  DispatchLoop(core::DispatcherConfig config, Rng rng, Instant now, store::Store& store,
+               transport::DispatcherLink& link);
 
   bool turn(Instant now) override;
   Instant next_deadline() const override { return core_.next_deadline(); }

@@ -36,7 +36,8 @@ struct HostLoop::Impl {
   void watch(Hosted& hosted) {
     if (!hosted.wake || hosted.waiting) return;
     hosted.waiting = true;
-    hosted.wake->async_wait(asio::posix::stream_descriptor::wait_read, [&hosted](const boost::system::error_code&) { hosted.waiting = false; });
+    hosted.wake->async_wait(asio::posix::stream_descriptor::wait_read,
+                            [&hosted](const boost::system::error_code&) { hosted.waiting = false; });
   }
 
   void arm_timer() {
@@ -92,7 +93,8 @@ boost::asio::io_context& HostLoop::context() { return impl_->context; }
 
 void HostLoop::add(Shell& shell) {
   auto hosted = std::make_unique<Impl::Hosted>(Impl::Hosted{shell, nullptr, false});
-  if (shell.wake_fd() >= 0) hosted->wake = std::make_unique<asio::posix::stream_descriptor>(impl_->context, shell.wake_fd());
+  if (shell.wake_fd() >= 0)
+    hosted->wake = std::make_unique<asio::posix::stream_descriptor>(impl_->context, shell.wake_fd());
   impl_->shells.push_back(std::move(hosted));
 }
 

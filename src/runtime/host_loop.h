@@ -1,5 +1,5 @@
-// The one loop of a process: runs what Asio has ready, then gives every shell a turn, so that all that one burst of events
-// brought leaves as one commit, one message and one write each.
+// The one loop of a process: runs what Asio has ready, then gives every shell a turn, so that all that one burst of
+// events brought leaves as one commit, one message and one write each.
 #pragma once
 
 #include <memory>

@@ -1,5 +1,5 @@
-// A role without a loop: it offers turn() and a wake handle, and the loop that hosts it calls it. Which roles share a thread is
-// a choice of `cli` (a hop between threads costs 43 us on the machines that we measured).
+// A role without a loop: it offers turn() and a wake handle, and the loop that hosts it calls it. Which roles share a
+// thread is a choice of `cli` (a hop between threads costs 43 us on the machines that we measured).
 #pragma once
 
 #include "base/time.h"

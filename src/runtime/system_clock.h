@@ -12,7 +12,7 @@ class SystemClock final : public Clock {
   WallMs wall() const override;  // CLOCK_REALTIME
 };
 
-Rng::Seed os_seed();       // from getrandom(2)
+Rng::Seed os_seed();  // from getrandom(2)
 std::uint64_t os_random();
 
 }  // namespace treadle::runtime

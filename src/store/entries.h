@@ -18,13 +18,13 @@ enum class Where : std::uint8_t {
 };
 
 struct Entry {
-  static constexpr std::uint8_t kPending = 1;          // its submit is not durable yet
-  static constexpr std::uint8_t kEnding = 2;           // decided to be terminal, and that is not durable yet
+  static constexpr std::uint8_t kPending = 1;  // its submit is not durable yet
+  static constexpr std::uint8_t kEnding = 2;   // decided to be terminal, and that is not durable yet
   static constexpr std::uint8_t kCancelRequested = 4;
   static constexpr std::uint8_t kSuspect = 8;
-  static constexpr std::uint8_t kRecorded = 16;        // the table knows of its attempt: going back needs a row
-  static constexpr std::uint8_t kDetails = 32;         // Ledger::details_ has more about it
-  static constexpr std::uint8_t kGone = 64;            // only a dead node of a line still names the slot
+  static constexpr std::uint8_t kRecorded = 16;  // the table knows of its attempt: going back needs a row
+  static constexpr std::uint8_t kDetails = 32;   // Ledger::details_ has more about it
+  static constexpr std::uint8_t kGone = 64;      // only a dead node of a line still names the slot
 
   TaskId id;
   std::uint64_t seq = 0;

@@ -9,9 +9,9 @@
 namespace treadle::store {
 namespace {
 
-constexpr Duration kSweepEvery = 60s;        // of tasks with the common queue time, which is counted in days
-constexpr std::uint32_t kSweepSlots = 8192;  // looked at by one sweep
-constexpr std::size_t kAheadTasks = 256;     // arguments read ahead of claims
+constexpr Duration kSweepEvery = 60s;         // of tasks with the common queue time, which is counted in days
+constexpr std::uint32_t kSweepSlots = 8192;   // looked at by one sweep
+constexpr std::size_t kAheadTasks = 256;      // arguments read ahead of claims
 constexpr std::uint64_t kArgsOverhead = 112;  // of cached arguments, beyond their bytes: map node, count, view
 
 // Mapped files cost no memory of ours.
@@ -23,7 +23,8 @@ bool is_default(const std::string& queue) { return queue.empty() || queue == "de
 
 }  // namespace
 
-Ledger::Ledger(LedgerConfig config, Now birth) : config_(std::move(config)), birth_(birth), sweep_at_(birth.instant + kSweepEvery) {}
+Ledger::Ledger(LedgerConfig config, Now birth)
+    : config_(std::move(config)), birth_(birth), sweep_at_(birth.instant + kSweepEvery) {}
 
 // ---- queues and profiles ----
 
@@ -33,7 +34,8 @@ std::uint32_t Ledger::queue_named(const std::string& name) {
   const auto free = std::find(queues_.begin(), queues_.end(), nullptr);
   const auto number = static_cast<std::uint32_t>(free - queues_.begin());
   if (free == queues_.end()) queues_.emplace_back();
-  queues_[number] = std::make_unique<Queue>(Queue{ReadyQueue(known, entries_, [this](std::uint32_t slot) { entries_.give_back(slot); })});
+  queues_[number] = std::make_unique<Queue>(
+      Queue{ReadyQueue(known, entries_, [this](std::uint32_t slot) { entries_.give_back(slot); })});
   queue_numbers_[known] = number;
   return number;
 }
@@ -52,7 +54,8 @@ std::uint32_t Ledger::add(TaskId id, std::uint64_t seq, const FunctionRef& funct
   Entry& entry = entries_[slot];
   entry.id = id;
   entry.seq = seq;
-  entry.args_bytes = static_cast<std::uint32_t>(std::min<std::uint64_t>(args_bytes, std::numeric_limits<std::uint32_t>::max()));
+  entry.args_bytes =
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(args_bytes, std::numeric_limits<std::uint32_t>::max()));
   entry.profile = profiles_.acquire(function, options, is_new);
   if (is_new) {
     profiles_[entry.profile].queue = queue_named(options.queue);
@@ -81,8 +84,9 @@ Result<void> Ledger::admit(std::size_t tasks, std::uint64_t bytes) const {
                                 std::to_string(config_.max_queued) + ". Submit again when some have run.");
   }
   if (queued_bytes_ + bytes > config_.max_queued_bytes) {
-    return fail(Code::Full, "The arguments of waiting tasks take " + std::to_string(queued_bytes_) + " bytes and the limit is " +
-                                std::to_string(config_.max_queued_bytes) + ". Submit again when some have run.");
+    return fail(Code::Full, "The arguments of waiting tasks take " + std::to_string(queued_bytes_) +
+                                " bytes and the limit is " + std::to_string(config_.max_queued_bytes) +
+                                ". Submit again when some have run.");
   }
   return {};
 }
@@ -94,7 +98,8 @@ std::uint32_t Ledger::submit(Submission task, const FunctionRef& function, Now n
   entry.set(Entry::kPending);
   const bool own_ttl = task.queue_ttl_ms > 0;
   const WallMs not_before{task.delay_ms > 0 ? now.wall.ms + task.delay_ms : 0};
-  const WallMs expires{now.wall.ms + std::max<std::int64_t>(task.delay_ms, 0) + (own_ttl ? task.queue_ttl_ms : core::limits::kQueueTtlMs)};
+  const WallMs expires{now.wall.ms + std::max<std::int64_t>(task.delay_ms, 0) +
+                       (own_ttl ? task.queue_ttl_ms : core::limits::kQueueTtlMs)};
   if (task.delay_ms > 0) details(slot).due = now.instant + std::chrono::milliseconds(task.delay_ms);
   // The wall clock may have been stepped since the ledger was born: what it holds runs by the monotonic clock.
   set_expiry(slot, now.instant + std::chrono::milliseconds(expires.ms - now.wall.ms), own_ttl);
@@ -204,7 +209,8 @@ Instant Ledger::instant_of(WallMs wall) const {
 
 void Ledger::set_expiry(std::uint32_t slot, Instant expires, bool of_its_own) {
   const std::int64_t seconds = std::max<std::int64_t>((expires - birth_.instant) / 1s + 1, 0);
-  entries_[slot].expires_s = static_cast<std::uint32_t>(std::min<std::int64_t>(seconds, std::numeric_limits<std::uint32_t>::max()));
+  entries_[slot].expires_s =
+      static_cast<std::uint32_t>(std::min<std::int64_t>(seconds, std::numeric_limits<std::uint32_t>::max()));
   if (!of_its_own) return;
   details(slot).expires = expires;
   expiring_.emplace(expires, slot);
@@ -239,7 +245,8 @@ void Ledger::tick(Now now, Decisions& out) {
   if (now.instant >= adopt_until_) {
     adopt_until_ = Instant::never();
     for (std::uint32_t slot = 0; slot < entries_.slots(); ++slot) {
-      if (entries_[slot].held() && holdings_.at(slot).session.is_nil()) lose(slot, "nobody came back with it after a restart", now, out);
+      if (entries_[slot].held() && holdings_.at(slot).session.is_nil())
+        lose(slot, "nobody came back with it after a restart", now, out);
     }
   }
   if (now.instant >= sweep_at_) sweep_expired(now, out);

@@ -1,8 +1,8 @@
 // Decides, in memory and at once, what becomes of every task that is not terminal: submit, claim, finish, give back,
 // cancel, expire, sessions. No I/O, no clock, no callbacks: time is passed in, and what must be kept comes out as rows.
 //
-// A decision counts from the moment it is made; the world may hear of it when its rows are durable. A task that is decided
-// to be terminal stays here, "ending", until forget(); a submitted one is "pending" until activate().
+// A decision counts from the moment it is made; the world may hear of it when its rows are durable. A task that is
+// decided to be terminal stays here, "ending", until forget(); a submitted one is "pending" until activate().
 #pragma once
 
 #include <cstdint>
@@ -51,7 +51,7 @@ struct LedgerConfig {
 
 struct CancelDecision {
   CancelAnswer answer = CancelAnswer::Missing;
-  SessionId tell;      // whose attempt it is, when Requested; nil: nobody's
+  SessionId tell;  // whose attempt it is, when Requested; nil: nobody's
   core::Held attempt;
 };
 
@@ -125,8 +125,8 @@ class Ledger {
   struct Details {
     std::string cancel_reason;
     std::string last_error;
-    Instant due;                          // Where::Delayed
-    Instant expires = Instant::never();   // a queue time of its own
+    Instant due;                         // Where::Delayed
+    Instant expires = Instant::never();  // a queue time of its own
   };
   struct Holding {  // of every task that is claimed or runs
     Token token;
@@ -179,7 +179,7 @@ class Ledger {
   Now birth_;
   std::uint64_t next_seq_ = 1;
   Entries entries_;
-  TaskIndex index_;      // every entry that is not gone
+  TaskIndex index_;  // every entry that is not gone
   Profiles profiles_;
   Sessions sessions_;
   std::vector<std::unique_ptr<Queue>> queues_;  // by number; null: free

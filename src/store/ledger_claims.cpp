@@ -67,7 +67,8 @@ std::vector<core::Held> Ledger::claim(const ClaimRequest& request, Now now, Deci
 }
 
 // The entry is in no line any more.
-void Ledger::take(std::uint32_t slot, Token token, SessionId session, const std::string& worker, Now now, Decisions& out) {
+void Ledger::take(std::uint32_t slot, Token token, SessionId session, const std::string& worker, Now now,
+                  Decisions& out) {
   Entry& entry = entries_[slot];
   set_state(entry, TaskState::Claimed);
   ++entry.attempt;

@@ -33,9 +33,10 @@ void Ledger::end(std::uint32_t slot, core::Outcome outcome, Token winner, Now no
     worker = held->second.worker;
     times = held->second.times;
   }
-  Ending ending{slot, {{entry.id, profile(entry).function->id, outcome.completed() ? TaskState::Completed : TaskState::Failed,
-                        outcome.kind, entry.attempt, outcome.result},
-                       winner}};
+  Ending ending{slot,
+                {{entry.id, profile(entry).function->id, outcome.completed() ? TaskState::Completed : TaskState::Failed,
+                  outcome.kind, entry.attempt, outcome.result},
+                 winner}};
   change::Finish finish{entry.seq, entry.id, entry.attempt, winner, std::move(outcome), std::move(worker)};
   if (entry.is(Entry::kDetails)) finish.last_error = details_.at(slot).last_error;
   finish.losses = entry.losses;
@@ -122,7 +123,8 @@ core::Outcome Ledger::final_failure(std::uint32_t slot, ErrorKind kind, RequeueI
   if (kind == ErrorKind::PoisonTask) {
     const auto known = details_.find(slot);
     const std::string first = known == details_.end() ? std::string() : known->second.last_error;
-    text = "It killed its executor " + std::to_string(entry.kills) + " times; it will not be run again. First: " + first + ". Last: " + text;
+    text = "It killed its executor " + std::to_string(entry.kills) +
+           " times; it will not be run again. First: " + first + ". Last: " + text;
   }
   core::Outcome own = own_failure(kind, entry.id, holdings_.at(slot).worker, std::move(text));
   own.traceback = std::move(outcome.traceback);

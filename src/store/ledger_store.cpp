@@ -8,7 +8,7 @@
 namespace treadle::store {
 namespace {
 
-constexpr std::uint64_t kRecentOverhead = 224;        // of one remembered task, beyond its result
+constexpr std::uint64_t kRecentOverhead = 224;  // of one remembered task, beyond its result
 constexpr std::uint64_t kFunctionsBytes = 16ull << 20;
 
 }  // namespace
@@ -99,7 +99,9 @@ void LedgerStore::commit_split(Decisions decisions, OnDurable answer) {
   commit(std::move(big), part_done);
 }
 
-void LedgerStore::after(std::uint64_t ticket, OnDurable answer) { held_.at(ticket).answers.push_back(std::move(answer)); }
+void LedgerStore::after(std::uint64_t ticket, OnDurable answer) {
+  held_.at(ticket).answers.push_back(std::move(answer));
+}
 
 bool LedgerStore::handle_reports() {
   const std::vector<Report> reports = table_->take_reports();
@@ -132,7 +134,8 @@ void LedgerStore::read_args(const std::vector<std::uint32_t>& slots, Callback<vo
   std::vector<std::pair<std::uint64_t, TaskId>> wanted;
   for (const std::uint32_t slot : slots) wanted.emplace_back(ledger_->entry(slot).seq, ledger_->entry(slot).id);
   auto ids = wanted;
-  table_->read_args(std::move(wanted), [this, life = life_, ids = std::move(ids), then = std::move(then)](std::vector<SeqArgs> all) mutable {
+  table_->read_args(std::move(wanted), [this, life = life_, ids = std::move(ids),
+                                        then = std::move(then)](std::vector<SeqArgs> all) mutable {
     if (life != life_) return;
     Decisions decisions;
     for (std::size_t i = 0; i < all.size(); ++i) {

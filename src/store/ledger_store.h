@@ -1,5 +1,6 @@
-// A Store made of a ledger, which decides, and a table, which keeps: holds back every answer that asserts something until
-// the table has reported the commit that it rests on. The SQLite and the memory engine are this with their own table.
+// A Store made of a ledger, which decides, and a table, which keeps: holds back every answer that asserts something
+// until the table has reported the commit that it rests on. The SQLite and the memory engine are this with their own
+// table.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +32,8 @@ class LedgerStore : public Store {
   void put_function(core::Function function, Done<Result<FunctionId>> done) override;
   void get_function(FunctionId id, Done<Result<core::Function>> done) override;
   void get_body(Digest digest, Done<Result<core::Payload>> done) override;
-  void list_functions(std::string cursor, std::uint32_t limit, Done<Result<std::vector<FunctionSummary>>> done) override;
+  void list_functions(std::string cursor, std::uint32_t limit,
+                      Done<Result<std::vector<FunctionSummary>>> done) override;
   void submit(std::vector<Submission> batch, Done<Result<std::vector<Result<SubmitAnswer>>>> done) override;
   void get(std::vector<TaskId> ids, bool with_results, Done<std::vector<Result<TaskView>>> done) override;
   void story(TaskId id, Done<Result<TaskStory>> done) override;
@@ -41,13 +43,15 @@ class LedgerStore : public Store {
   void claim(ClaimRequest request, Done<Result<ClaimAnswer>> done) override;
   void started(std::vector<StartedItem> batch) override;
   void finish(SessionId session, std::vector<FinishItem> batch, Done<Result<std::vector<FinishAnswer>>> done) override;
-  void requeue(SessionId session, std::vector<RequeueItem> batch, Done<Result<std::vector<RequeueAnswer>>> done) override;
+  void requeue(SessionId session, std::vector<RequeueItem> batch,
+               Done<Result<std::vector<RequeueAnswer>>> done) override;
   void on_work(Callback<void()> hint) override { work_hint_ = std::move(hint); }
   void on_revoke(Callback<void(std::vector<AdoptItem>)> hint) override { revoke_hint_ = std::move(hint); }
   void open_session(SessionId id, std::string name, Done<Result<void>> done) override;
   void renew(SessionId id, std::vector<AdoptItem> revokes_done, Done<Result<RenewAnswer>> done) override;
   void adopt(SessionId to, std::vector<AdoptItem> batch, Done<Result<std::vector<AdoptAnswer>>> done) override;
-  void reassert(SessionId session, std::vector<ReassertItem> batch, Done<Result<std::vector<AdoptAnswer>>> done) override;
+  void reassert(SessionId session, std::vector<ReassertItem> batch,
+                Done<Result<std::vector<AdoptAnswer>>> done) override;
   void reap(SessionId other, std::uint64_t beat_seen, Done<Result<bool>> done) override;
   Counters counters() const override;
   Level level() const override { return table_->level(); }
@@ -108,8 +112,8 @@ class LedgerStore : public Store {
   std::unique_ptr<Ledger> ledger_;
   std::uint64_t next_ticket_ = 1;
   std::uint64_t next_function_no_ = 1;
-  std::unordered_map<std::uint64_t, Held> held_;                       // by ticket
-  boost::unordered_flat_map<std::uint32_t, std::uint64_t> tickets_;   // of pending and ending slots
+  std::unordered_map<std::uint64_t, Held> held_;                     // by ticket
+  boost::unordered_flat_map<std::uint32_t, std::uint64_t> tickets_;  // of pending and ending slots
   ByteLru<TaskId, Recent> recent_;
   ByteLru<FunctionId, FunctionRef> functions_;
   ByteLru<Digest, core::Payload, DigestHash> bodies_;

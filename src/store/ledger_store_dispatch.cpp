@@ -8,7 +8,8 @@ namespace treadle::store {
 namespace {
 
 Error no_session(SessionId id) {
-  return fail(Code::Conflict, "Session " + to_string(id) + " is not live. Open a new one and register the workers again.");
+  return fail(Code::Conflict,
+              "Session " + to_string(id) + " is not live. Open a new one and register the workers again.");
 }
 
 }  // namespace
@@ -37,7 +38,9 @@ void LedgerStore::answer_claim(SessionId id, std::uint64_t call, Done<Result<Cla
   if (!session) return done(ClaimAnswer{{}, true, false});
   if (session->last_call != call) return done(ClaimAnswer{});  // overtaken: a later call was made
   if (held_.contains(session->last_ticket)) {
-    return after(session->last_ticket, [this, id, call, done = std::move(done)](const Report&) mutable { answer_claim(id, call, std::move(done)); });
+    return after(session->last_ticket, [this, id, call, done = std::move(done)](const Report&) mutable {
+      answer_claim(id, call, std::move(done));
+    });
   }
   std::vector<std::uint32_t> unread;
   ClaimAnswer answer;
@@ -51,7 +54,8 @@ void LedgerStore::answer_claim(SessionId id, std::uint64_t call, Done<Result<Cla
     }
   }
   if (!unread.empty()) {
-    return read_args(unread, [this, id, call, done = std::move(done)]() mutable { answer_claim(id, call, std::move(done)); });
+    return read_args(unread,
+                     [this, id, call, done = std::move(done)]() mutable { answer_claim(id, call, std::move(done)); });
   }
   answer.more = session->last_more;
   done(std::move(answer));
@@ -82,7 +86,8 @@ struct LedgerStore::ItemCall {
 
 // Tells apart tasks that are terminal from those that never were. `cold`: places in the call, and what they name.
 template <class Answer>
-void LedgerStore::look_up_ended(std::shared_ptr<ItemCall<Answer>> call, std::vector<std::pair<std::size_t, core::Held>> cold) {
+void LedgerStore::look_up_ended(std::shared_ptr<ItemCall<Answer>> call,
+                                std::vector<std::pair<std::size_t, core::Held>> cold) {
   const auto judge = [this](Answer& answer, Token token, Token winner) {
     answer = Answer::Stale;
     (void)this;  // of no use to the other answers, which clang would warn of
@@ -103,16 +108,17 @@ void LedgerStore::look_up_ended(std::shared_ptr<ItemCall<Answer>> call, std::vec
   }
   if (ids.empty()) return;
   ++call->waiting;
-  table_->read_ended(std::move(ids), false, [call, judge, asked = std::move(asked)](std::vector<Result<EndedTask>> found) {
-    for (std::size_t i = 0; i < found.size(); ++i) {
-      if (found[i]) {
-        judge(call->answers[asked[i].first], asked[i].second.token, found[i]->token);
-      } else if (found[i].error().code != Code::NotFound) {
-        call->error = std::move(found[i].error());
-      }
-    }
-    call->part_done();
-  });
+  table_->read_ended(std::move(ids), false,
+                     [call, judge, asked = std::move(asked)](std::vector<Result<EndedTask>> found) {
+                       for (std::size_t i = 0; i < found.size(); ++i) {
+                         if (found[i]) {
+                           judge(call->answers[asked[i].first], asked[i].second.token, found[i]->token);
+                         } else if (found[i].error().code != Code::NotFound) {
+                           call->error = std::move(found[i].error());
+                         }
+                       }
+                       call->part_done();
+                     });
 }
 
 void LedgerStore::finish(SessionId, std::vector<FinishItem> batch, Done<Result<std::vector<FinishAnswer>>> done) {
@@ -127,7 +133,8 @@ void LedgerStore::finish(SessionId, std::vector<FinishItem> batch, Done<Result<s
     if (answer == FinishAnswer::Stale) ++counters_.stale;
     if (answer == FinishAnswer::Duplicate) {
       ++counters_.duplicate;
-      if (const auto ticket = tickets_.find(ledger_->find(item.task)); ticket != tickets_.end()) {  // else in this very batch
+      if (const auto ticket = tickets_.find(ledger_->find(item.task));
+          ticket != tickets_.end()) {  // else in this very batch
         ++call->waiting;
         after(ticket->second, [call](const Report& report) {
           if (report.error) call->error = *report.error;
@@ -144,7 +151,8 @@ void LedgerStore::finish(SessionId, std::vector<FinishItem> batch, Done<Result<s
   });
 }
 
-void LedgerStore::requeue(SessionId session, std::vector<RequeueItem> batch, Done<Result<std::vector<RequeueAnswer>>> done) {
+void LedgerStore::requeue(SessionId session, std::vector<RequeueItem> batch,
+                          Done<Result<std::vector<RequeueAnswer>>> done) {
   if (auto error = closed()) return done(std::move(*error));
   auto call = std::make_shared<ItemCall<RequeueAnswer>>();
   call->done = std::move(done);
@@ -197,7 +205,8 @@ void LedgerStore::adopt(SessionId to, std::vector<AdoptItem> batch, Done<Result<
   done(std::move(answers));
 }
 
-void LedgerStore::reassert(SessionId session, std::vector<ReassertItem> batch, Done<Result<std::vector<AdoptAnswer>>> done) {
+void LedgerStore::reassert(SessionId session, std::vector<ReassertItem> batch,
+                           Done<Result<std::vector<AdoptAnswer>>> done) {
   if (auto error = closed()) return done(std::move(*error));
   if (!ledger_->sessions().find_live(session)) return done(no_session(session));
   Decisions decisions;

@@ -35,7 +35,8 @@ void LedgerStore::put_function(core::Function function, Done<Result<FunctionId>>
   core::Payload body = function.body;
   Decisions decisions;
   decisions.changes.push_back(change::PutFunction{info, std::move(function.body)});
-  commit(std::move(decisions), [this, info, body = std::move(body), done = std::move(done)](const Report& report) mutable {
+  commit(std::move(decisions), [this, info, body = std::move(body),
+                                done = std::move(done)](const Report& report) mutable {
     if (report.error) return done(*report.error);
     const std::uint64_t bytes = body.bytes.size() + kFunctionOverhead;
     bodies_.put(info->digest, std::move(body), bytes);
@@ -64,7 +65,8 @@ void LedgerStore::get_body(Digest digest, Done<Result<core::Payload>> done) {
   });
 }
 
-void LedgerStore::list_functions(std::string cursor, std::uint32_t limit, Done<Result<std::vector<FunctionSummary>>> done) {
+void LedgerStore::list_functions(std::string cursor, std::uint32_t limit,
+                                 Done<Result<std::vector<FunctionSummary>>> done) {
   table_->read_functions(std::move(cursor), limit, std::move(done));
 }
 
@@ -108,7 +110,8 @@ void LedgerStore::submit(std::vector<Submission> batch, Done<Result<std::vector<
     std::optional<Error> error;
     Done<Result<std::vector<Result<SubmitAnswer>>>> done;
   };
-  auto reads = std::make_shared<Reads>(Reads{unknown.size(), std::move(batch), std::move(functions), {}, std::move(done)});
+  auto reads =
+      std::make_shared<Reads>(Reads{unknown.size(), std::move(batch), std::move(functions), {}, std::move(done)});
   for (const FunctionId id : unknown) {
     get_function(id, [this, reads, id](Result<core::Function> found) {
       if (const FunctionRef* info = functions_.find(id); found && info) reads->functions[id] = *info;
@@ -120,7 +123,8 @@ void LedgerStore::submit(std::vector<Submission> batch, Done<Result<std::vector<
   }
 }
 
-void LedgerStore::submit_known(std::vector<Submission> batch, const std::unordered_map<FunctionId, FunctionRef>& functions,
+void LedgerStore::submit_known(std::vector<Submission> batch,
+                               const std::unordered_map<FunctionId, FunctionRef>& functions,
                                Done<Result<std::vector<Result<SubmitAnswer>>>> done) {
   if (auto error = closed()) return done(std::move(*error));
   std::uint64_t bytes = 0;
@@ -135,7 +139,8 @@ void LedgerStore::submit_known(std::vector<Submission> batch, const std::unorder
     call->answers.push_back(SubmitAnswer{id, false});
     const FunctionRef& function = functions.at(task.function);
     if (!function) {
-      call->answers.back() = fail(Code::NotFound, "There is no function " + to_string(task.function) + ". Register it first.");
+      call->answers.back() =
+          fail(Code::NotFound, "There is no function " + to_string(task.function) + ". Register it first.");
     } else if (const std::uint32_t known = ledger_->find_even_pending(id); known != Ledger::kNone) {
       // The same call again, since its answer was lost.
       call->answers.back() = SubmitAnswer{id, true};
@@ -171,8 +176,8 @@ void LedgerStore::report_submit(SubmitCall& call, const Report& report) {
       if (clash->same_body) {
         call.answers[item.at] = SubmitAnswer{clash->first, true};
       } else {
-        call.answers[item.at] =
-            fail(Code::Conflict, "This Idempotency-Key was used for another call, task " + to_string(clash->first) + ". Use a new key for a new call.");
+        call.answers[item.at] = fail(Code::Conflict, "This Idempotency-Key was used for another call, task " +
+                                                         to_string(clash->first) + ". Use a new key for a new call.");
       }
       ++clash;
     } else {
@@ -211,7 +216,8 @@ void LedgerStore::get(std::vector<TaskId> ids, bool with_results, Done<std::vect
   }
   if (cold.empty()) return done(std::move(views));
   table_->read_ended(std::move(cold), with_results,
-                     [views = std::move(views), cold_at = std::move(cold_at), done = std::move(done)](std::vector<Result<EndedTask>> found) mutable {
+                     [views = std::move(views), cold_at = std::move(cold_at),
+                      done = std::move(done)](std::vector<Result<EndedTask>> found) mutable {
                        for (std::size_t i = 0; i < found.size(); ++i) {
                          if (found[i]) {
                            views[cold_at[i]] = std::move(found[i]->view);
@@ -234,23 +240,29 @@ void LedgerStore::story(TaskId id, Done<Result<TaskStory>> done) {
   });
 }
 
-void LedgerStore::list(ListFilter filter, Done<Result<TaskPage>> done) { table_->read_list(std::move(filter), std::move(done)); }
+void LedgerStore::list(ListFilter filter, Done<Result<TaskPage>> done) {
+  table_->read_list(std::move(filter), std::move(done));
+}
 
 void LedgerStore::wait(TaskId id, Instant deadline, Done<Result<TaskView>> done) {
   if (auto error = closed()) return done(std::move(*error));
   if (ledger_->find(id) != Ledger::kNone) {
     if (waiters_.size() >= config_.max_waiters) {
-      return done(fail(Code::Full, std::to_string(config_.max_waiters) + " requests wait for results already, which is the limit. Ask again later, or without wait."));
+      return done(fail(
+          Code::Full, std::to_string(config_.max_waiters) +
+                          " requests wait for results already, which is the limit. Ask again later, or without wait."));
     }
     if (deadline <= clock_.now()) return done(*hot_view(id, true));
     return waiters_.add(id, deadline, std::move(done));
   }
   if (auto view = hot_view(id, true)) return done(std::move(*view));
-  table_->read_ended({id}, true, [this, id, deadline, done = std::move(done)](std::vector<Result<EndedTask>> found) mutable {
-    if (found.front()) return done(std::move(found.front()->view));
-    if (ledger_->find(id) != Ledger::kNone) return wait(id, deadline, std::move(done));  // accepted while we looked
-    done(std::move(found.front().error()));
-  });
+  table_->read_ended({id}, true,
+                     [this, id, deadline, done = std::move(done)](std::vector<Result<EndedTask>> found) mutable {
+                       if (found.front()) return done(std::move(found.front()->view));
+                       if (ledger_->find(id) != Ledger::kNone)
+                         return wait(id, deadline, std::move(done));  // accepted while we looked
+                       done(std::move(found.front().error()));
+                     });
 }
 
 void LedgerStore::answer_late_waiter(TaskId id, Waiters::Answer answer) {
@@ -265,7 +277,8 @@ void LedgerStore::cancel(TaskId id, std::string reason, Done<Result<CancelAnswer
   Decisions decisions;
   const CancelDecision decision = ledger_->cancel(id, reason, now(), decisions);
   if (decision.answer == CancelAnswer::Terminal) {
-    return after(tickets_.at(ledger_->find(id)), [done = std::move(done)](const Report&) mutable { done(CancelAnswer::Terminal); });
+    return after(tickets_.at(ledger_->find(id)),
+                 [done = std::move(done)](const Report&) mutable { done(CancelAnswer::Terminal); });
   }
   if (decision.answer == CancelAnswer::Missing) {
     return get({id}, false, [done = std::move(done)](std::vector<Result<TaskView>> found) mutable {
@@ -278,7 +291,8 @@ void LedgerStore::cancel(TaskId id, std::string reason, Done<Result<CancelAnswer
     if (report.error) return done(*report.error);
     done(answer);
   });
-  if (decision.answer == CancelAnswer::Requested && !decision.tell.is_nil() && revoke_hint_) revoke_hint_({decision.attempt});
+  if (decision.answer == CancelAnswer::Requested && !decision.tell.is_nil() && revoke_hint_)
+    revoke_hint_({decision.attempt});
 }
 
 }  // namespace treadle::store

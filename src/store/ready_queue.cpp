@@ -49,7 +49,8 @@ std::uint32_t ReadyQueue::pop() {
       continue;
     }
     std::uint32_t slot = TaskIndex::kNone;
-    if (level.fifo.empty() || (!level.returned.empty() && level.returned.begin()->first < entries_[level.fifo.front()].seq)) {
+    if (level.fifo.empty() ||
+        (!level.returned.empty() && level.returned.begin()->first < entries_[level.fifo.front()].seq)) {
       slot = level.returned.begin()->second;
       level.returned.erase(level.returned.begin());
       entries_[slot].where = Where::Nowhere;

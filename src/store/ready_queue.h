@@ -14,8 +14,8 @@
 
 namespace treadle::store {
 
-// A task that ends while it stands in line leaves its node behind (taking it out of the middle would cost a search); such
-// dead nodes are skipped, and swept when they are most of the line. Slots of swept nodes are handed to `release`.
+// A task that ends while it stands in line leaves its node behind (taking it out of the middle would cost a search);
+// such dead nodes are skipped, and swept when they are most of the line. Slots of swept nodes are handed to `release`.
 class ReadyQueue {
  public:
   ReadyQueue(std::string name, Entries& entries, std::function<void(std::uint32_t slot)> release)
@@ -41,10 +41,10 @@ class ReadyQueue {
 
  private:
   struct Level {
-    std::deque<std::uint32_t> fifo;                             // in order of seq
+    std::deque<std::uint32_t> fifo;                              // in order of seq
     std::set<std::pair<std::uint64_t, std::uint32_t>> returned;  // (seq, slot)
-    std::size_t seen = 0;                                       // nodes at the front of fifo that look_ahead has named
-    std::size_t dead = 0;                                       // buried nodes in fifo
+    std::size_t seen = 0;                                        // nodes at the front of fifo that look_ahead has named
+    std::size_t dead = 0;                                        // buried nodes in fifo
   };
   void drop_front(Level& level);
   void skip_dead(Level& level);
@@ -54,7 +54,7 @@ class ReadyQueue {
   Entries& entries_;
   std::function<void(std::uint32_t)> release_;
   std::map<std::int16_t, Level, std::greater<>> levels_;  // no level is without nodes
-  std::size_t size_ = 0;                                   // claimable entries
+  std::size_t size_ = 0;                                  // claimable entries
 };
 
 template <class Visit>

@@ -1,5 +1,6 @@
-// The dispatchers' sessions as an embedded store keeps them: in memory, since a dispatcher inside this process dies with it.
-// The law is in docs/decisions/0003-sessions.md. Sessions know slots and tokens; what becomes of a task is the ledger's.
+// The dispatchers' sessions as an embedded store keeps them: in memory, since a dispatcher inside this process dies
+// with it. The law is in docs/decisions/0003-sessions.md. Sessions know slots and tokens; what becomes of a task is the
+// ledger's.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +19,8 @@ struct Session {
   bool live = true;  // false: reaped; kept for a while, so that its owner learns it
   std::uint64_t beat = 1;
   std::uint64_t last_call = 0;
-  std::vector<core::Held> last_claim;   // what the last call was given
-  std::uint64_t last_ticket = 0;        // of its commit; 0: nothing to wait for
+  std::vector<core::Held> last_claim;  // what the last call was given
+  std::uint64_t last_ticket = 0;       // of its commit; 0: nothing to wait for
   bool last_more = false;
   std::unordered_set<std::uint32_t> held;  // slots whose attempt it owns
   std::vector<core::Held> revokes;         // repeated with each renewal until acknowledged

@@ -2,9 +2,9 @@
 //
 // Threads: every method is called on the loop thread that hosts the store, and every callback runs there, either before
 // the method returns (when the answer is known) or later, from turn(). Callbacks may call the store again.
-// Durability: a callback that asserts something (submit, finish, cancel, put_function, claims of at-most-once functions)
-// runs only when it is as durable as the engine's level says. Readers see durable states only.
-// Batches: at most limits::kBatch items per call (submit: any number; the engine splits).
+// Durability: a callback that asserts something (submit, finish, cancel, put_function, claims of at-most-once
+// functions) runs only when it is as durable as the engine's level says. Readers see durable states only. Batches: at
+// most limits::kBatch items per call (submit: any number; the engine splits).
 #pragma once
 
 #include <cstdint>
@@ -111,23 +111,24 @@ using core::StartedItem;
 using AdoptItem = core::Held;
 
 enum class CancelAnswer : std::uint8_t {
-  Cancelled,   // it was queued: FAILED Cancelled now
-  Requested,   // it is claimed or runs: its dispatcher has been told
-  Terminal,    // it had ended before
+  Cancelled,  // it was queued: FAILED Cancelled now
+  Requested,  // it is claimed or runs: its dispatcher has been told
+  Terminal,   // it had ended before
   Missing,
 };
 
 // ---- figures ----
 
 struct Counters {
-  std::uint64_t submitted = 0, completed = 0, failed = 0, stale = 0, duplicate = 0, requeued = 0, adopted = 0, reaped = 0;
+  std::uint64_t submitted = 0, completed = 0, failed = 0, stale = 0, duplicate = 0, requeued = 0, adopted = 0,
+                reaped = 0;
   std::uint64_t queued = 0, claimed = 0, running = 0, delayed = 0;  // now
   std::uint64_t queued_bytes = 0;
   std::uint64_t waiters = 0;
 };
 
 enum class Level : std::uint8_t { None, Process, Power };  // what HTTP 200 on submit survives
-std::string_view name_of(Level level);  // "none", "process", "power"
+std::string_view name_of(Level level);                     // "none", "process", "power"
 
 class Store {
  public:
@@ -137,7 +138,8 @@ class Store {
   virtual void put_function(core::Function function, Done<Result<FunctionId>> done) = 0;
   virtual void get_function(FunctionId id, Done<Result<core::Function>> done) = 0;
   virtual void get_body(Digest digest, Done<Result<core::Payload>> done) = 0;
-  virtual void list_functions(std::string cursor, std::uint32_t limit, Done<Result<std::vector<FunctionSummary>>> done) = 0;
+  virtual void list_functions(std::string cursor, std::uint32_t limit,
+                              Done<Result<std::vector<FunctionSummary>>> done) = 0;
 
   // All or nothing for limits (429, 507); one answer per item otherwise (NotFound: unknown function; Conflict: key).
   virtual void submit(std::vector<Submission> batch, Done<Result<std::vector<Result<SubmitAnswer>>>> done) = 0;
@@ -152,8 +154,10 @@ class Store {
   // Dispatching.
   virtual void claim(ClaimRequest request, Done<Result<ClaimAnswer>> done) = 0;
   virtual void started(std::vector<StartedItem> batch) = 0;  // best effort
-  virtual void finish(SessionId session, std::vector<FinishItem> batch, Done<Result<std::vector<FinishAnswer>>> done) = 0;
-  virtual void requeue(SessionId session, std::vector<RequeueItem> batch, Done<Result<std::vector<RequeueAnswer>>> done) = 0;
+  virtual void finish(SessionId session, std::vector<FinishItem> batch,
+                      Done<Result<std::vector<FinishAnswer>>> done) = 0;
+  virtual void requeue(SessionId session, std::vector<RequeueItem> batch,
+                       Done<Result<std::vector<RequeueAnswer>>> done) = 0;
   // Called, on the loop thread, when a queue that was found empty has work again. A hint: may be lost or in vain.
   virtual void on_work(Callback<void()> hint) = 0;
   // Called when somebody asked to cancel attempts of `session`; a hint beside RenewAnswer::revokes.
@@ -163,7 +167,8 @@ class Store {
   virtual void open_session(SessionId id, std::string name, Done<Result<void>> done) = 0;
   virtual void renew(SessionId id, std::vector<AdoptItem> revokes_done, Done<Result<RenewAnswer>> done) = 0;
   virtual void adopt(SessionId to, std::vector<AdoptItem> batch, Done<Result<std::vector<AdoptAnswer>>> done) = 0;
-  virtual void reassert(SessionId session, std::vector<ReassertItem> batch, Done<Result<std::vector<AdoptAnswer>>> done) = 0;
+  virtual void reassert(SessionId session, std::vector<ReassertItem> batch,
+                        Done<Result<std::vector<AdoptAnswer>>> done) = 0;
   // Marks `other` reaped if its beat is still `beat_seen`, and gives back what it held. True: it was ours to reap.
   virtual void reap(SessionId other, std::uint64_t beat_seen, Done<Result<bool>> done) = 0;
 

@@ -1,5 +1,5 @@
-// The keeping half of a store: applies commits in order and reads back what is durable. SQLite's does both on threads of its
-// own, the memory engine's at once. All methods are called on the loop thread; all answers are given there.
+// The keeping half of a store: applies commits in order and reads back what is durable. SQLite's does both on threads
+// of its own, the memory engine's at once. All methods are called on the loop thread; all answers are given there.
 #pragma once
 
 #include <cstdint>
@@ -47,7 +47,8 @@ class Table {
   virtual void read_list(ListFilter filter, Done<Result<TaskPage>> done) = 0;
   virtual void read_function(FunctionId id, Done<Result<FunctionRecord>> done) = 0;
   virtual void read_body(Digest digest, Done<Result<core::Payload>> done) = 0;
-  virtual void read_functions(std::string cursor, std::uint32_t limit, Done<Result<std::vector<FunctionSummary>>> done) = 0;
+  virtual void read_functions(std::string cursor, std::uint32_t limit,
+                              Done<Result<std::vector<FunctionSummary>>> done) = 0;
 
   virtual Level level() const = 0;
   virtual std::string describe() const = 0;

@@ -1,5 +1,6 @@
-// Bytes (or plain structs) between dispatcher and workers. A link only carries; what a message means is the cores' matter.
-// Each link lives on the thread of the loop that hosts it: send() queues, receive() takes what has come since the last call.
+// Bytes (or plain structs) between dispatcher and workers. A link only carries; what a message means is the cores'
+// matter. Each link lives on the thread of the loop that hosts it: send() queues, receive() takes what has come since
+// the last call.
 #pragma once
 
 #include <vector>

@@ -18,10 +18,10 @@
 namespace treadle::worker {
 namespace {
 
-constexpr int kReadsAtOnce = 4;                       // of the socket in one turn
-constexpr std::size_t kPipeCapacity = 64u << 10;      // what can be in a pipe when a RESULT is sent
+constexpr int kReadsAtOnce = 4;                   // of the socket in one turn
+constexpr std::size_t kPipeCapacity = 64u << 10;  // what can be in a pipe when a RESULT is sent
 constexpr std::size_t kStackKept = core::limits::kErrorText;
-constexpr std::size_t kFdsWaiting = 8;                // received and not claimed by a frame yet
+constexpr std::size_t kFdsWaiting = 8;  // received and not claimed by a frame yet
 
 // Bytes that nobody can change any more: only so may they be looked at twice.
 bool map_sealed(const UniqueFd& fd, std::uint64_t size, Buffer& buffer, std::string& why) {
@@ -89,9 +89,10 @@ void ExecutorChannel::task(const core::command::SendTask& command) {
   header.facts = command.args.facts;
   header.task = command.task;
   header.attempt = command.attempt;
-  header.flags = (command.mark_output ? kTaskMarkOutput : 0u) | (command.reads_cloudpickle ? kTaskReadsCloudpickle : 0u);
-  header.time_limit_ms = static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(command.time_limit).count());
+  header.flags =
+      (command.mark_output ? kTaskMarkOutput : 0u) | (command.reads_cloudpickle ? kTaskReadsCloudpickle : 0u);
+  header.time_limit_ms =
+      static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(command.time_limit).count());
   std::string& frame = queue_.frame();
   const std::size_t before = frame.size();
   append_task(frame, header, command.args.bytes.size());
@@ -103,7 +104,9 @@ void ExecutorChannel::task(const core::command::SendTask& command) {
 void ExecutorChannel::add_payload(const Buffer& raw, std::size_t frame_bytes) {
   if (raw.size() <= kMemfdAbove) return queue_.add_raw(raw);
   UniqueFd memfd = make_memfd("treadle-payload", raw.view(), true);
-  if (!memfd) return fail(std::string("no memory for a payload of ") + std::to_string(raw.size()) + " bytes: " + std::strerror(errno));
+  if (!memfd)
+    return fail(std::string("no memory for a payload of ") + std::to_string(raw.size()) +
+                " bytes: " + std::strerror(errno));
   queue_.add_memfd(std::move(memfd), frame_bytes);
 }
 
@@ -174,9 +177,7 @@ bool ExecutorChannel::take(const UpFrame& frame, std::vector<core::ExecutorEvent
     case Up::Ready: return take_ready(frame, events);
     case Up::Result: return take_result(frame, events);
     case Up::Idle: return take_idle(frame, events);
-    case Up::GaveUp:
-      gave_up_ = printable_tail(frame.body, core::limits::kErrorText);
-      return true;
+    case Up::GaveUp: gave_up_ = printable_tail(frame.body, core::limits::kErrorText); return true;
     case Up::NeedFunction: break;
   }
   std::uint32_t function = 0;
@@ -232,7 +233,8 @@ bool ExecutorChannel::take_result(const UpFrame& frame, std::vector<core::Execut
 
 bool ExecutorChannel::take_payload(const UpFrame& frame, const ResultBody& body, Buffer& payload) {
   const std::uint64_t size = frame.memfd ? body.memfd_bytes : body.pickle.size();
-  if (size > max_result_) return broken("RESULT of " + std::to_string(size) + " bytes, over the limit that it was told");
+  if (size > max_result_)
+    return broken("RESULT of " + std::to_string(size) + " bytes, over the limit that it was told");
   if (!frame.memfd) {
     payload = Buffer::of(std::string(body.pickle));
     return true;

@@ -37,8 +37,8 @@ class ExecutorChannel {
   std::uint32_t recall(std::uint32_t count);
 
   enum class State { Open, Closed, Broken };
-  // Reads what is there (bounded) and appends events. Closed: the executor's end is closed. Broken: it broke the protocol,
-  // `error()` says how; nothing more is read from it.
+  // Reads what is there (bounded) and appends events. Closed: the executor's end is closed. Broken: it broke the
+  // protocol, `error()` says how; nothing more is read from it.
   State read(std::vector<core::ExecutorEvent>& events);
   // Reads up to `budget` bytes of one pipe; returns how many. The pipe is closed when its other end is.
   std::size_t read_output(int which, std::size_t budget);

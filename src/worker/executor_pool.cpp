@@ -92,7 +92,8 @@ Result<std::uint32_t> ExecutorPool::zygote_for(std::uint32_t interpreter) {
   const std::string spec = zygote_spec(what, current_environment(), options_.cwd);
   std::string packet = make_packet(GuardPacket::StartZygote, last_zygote_ + 1, 0, spec);
   if (packet.size() > kMaxPacket) {
-    return fail(Code::TooLarge, "the environment has more than " + std::to_string(kMaxPacket) + " bytes; start treadle with a smaller one");
+    return fail(Code::TooLarge, "the environment has more than " + std::to_string(kMaxPacket) +
+                                    " bytes; start treadle with a smaller one");
   }
   std::vector<UniqueFd> fds;
   fds.push_back(make_memfd("treadle-executor", source_, true));
@@ -190,8 +191,8 @@ void ExecutorPool::kill(std::uint32_t no, Executor& executor) {
   executor.killed = true;
   if (!guard_) return;
   guard_->send(make_packet(GuardPacket::KillTree, 0, no));
-  // A zygote that is not ready may never be, and one that does not fork for so long is stuck: who gives up on its executor
-  // gives up on it.
+  // A zygote that is not ready may never be, and one that does not fork for so long is stuck: who gives up on its
+  // executor gives up on it.
   const Zygote& zygote = zygotes_[executor.interpreter];
   const bool stuck = zygote.pid == 0 || last_turn_ - executor.asked > kForkTakes;
   if (executor.pid == 0 && zygote.no != 0 && stuck) {

@@ -1,5 +1,5 @@
-// Carries out the supervisor core's commands on real processes and hands back what they say. Owns the guard, the zygotes,
-// and one channel per executor. One thread; no loop of its own: the host watches `wake_fd()` and calls `turn`.
+// Carries out the supervisor core's commands on real processes and hands back what they say. Owns the guard, the
+// zygotes, and one channel per executor. One thread; no loop of its own: the host watches `wake_fd()` and calls `turn`.
 #pragma once
 
 #include <cstdint>
@@ -24,15 +24,15 @@ struct PoolOptions {
   GuardCommand guard;
   std::vector<ZygoteOptions> interpreters;  // ExecutorKey::interpreter is an index into it; never empty
   std::string worker_id;                    // UUID text
-  std::vector<std::string> paths;           // in front of sys.path: --path, the entries of PYTHONPATH, cwd; of zygotes too
-  std::string cwd;                          // of executors; "" = ours
+  std::vector<std::string> paths;  // in front of sys.path: --path, the entries of PYTHONPATH, cwd; of zygotes too
+  std::string cwd;                 // of executors; "" = ours
   std::uint64_t max_result = core::limits::kMaxResult;
 };
 
 class ExecutorPool {
  public:
-  // Starts the guard and a zygote of the first interpreter. Call it on the thread that will host the pool, and keep that
-  // thread for as long as the pool lives.
+  // Starts the guard and a zygote of the first interpreter. Call it on the thread that will host the pool, and keep
+  // that thread for as long as the pool lives.
   static Result<std::unique_ptr<ExecutorPool>> start(PoolOptions options);
   // Ends everything below the guard and waits for it (GuardProcess).
   ~ExecutorPool();
@@ -44,8 +44,8 @@ class ExecutorPool {
   // When `turn` must be called though nothing woke the host.
   Instant next_deadline() const;
 
-  // Commands for an executor that is gone are ignored. Frames leave with the next `flush`; answers that the port promises
-  // before `run` returns, and failures that are known at once, are appended to `events`.
+  // Commands for an executor that is gone are ignored. Frames leave with the next `flush`; answers that the port
+  // promises before `run` returns, and failures that are known at once, are appended to `events`.
   void run(const core::ExecutorCommand& command, std::vector<core::ExecutorEvent>& events);
   // Reads what is there: all results first, then at most 1 MiB of output. Then flushes.
   void turn(Instant now, std::vector<core::ExecutorEvent>& events);
@@ -74,7 +74,7 @@ class ExecutorPool {
     UniqueFd pidfd;
     Instant asked;  // the turn before its Spawn
     bool killed = false;
-    std::uint64_t baseline = 0;       // RssAnon + RssShmem when it became ready
+    std::uint64_t baseline = 0;         // RssAnon + RssShmem when it became ready
     Instant closed = Instant::never();  // when its end of the socket was seen to be closed
   };
   using Executors = std::unordered_map<std::uint32_t, Executor>;
@@ -111,12 +111,12 @@ class ExecutorPool {
   PoolOptions options_;
   std::string source_;  // of the executor
   UniqueFd epoll_;
-  std::unique_ptr<GuardProcess> guard_;  // null: it could not be started again; the next Spawn tries
+  std::unique_ptr<GuardProcess> guard_;      // null: it could not be started again; the next Spawn tries
   std::map<std::uint32_t, Zygote> zygotes_;  // by interpreter
   std::uint32_t last_zygote_ = 0;
   Executors executors_;  // by number
   Instant last_turn_;
-  Instant guard_started_;  // the turn before it was
+  Instant guard_started_;                     // the turn before it was
   std::unordered_set<std::uint32_t> unsent_;  // executors with frames that wait for `flush`
   std::unordered_set<std::uint32_t> full_;    // executors whose socket is full: watched for room
   std::unordered_set<std::uint32_t> closed_;  // executors whose end is closed and which have not been buried

@@ -52,7 +52,10 @@ std::string view(const event::TaskDone& done) { return std::string(done.outcome.
 TEST(ExecutorPool, RunsATaskAndTellsItWhatItIs) {
   PoolHarness harness(plain());
   const ExecutorNo no = harness.spawn();
-  harness.function(no, 7, std::string("def run(args, api): return b'%s %d %d ' % (api.uuid.hex().encode(), api.attempt, api.limit) + args"));
+  harness.function(
+      no, 7,
+      std::string(
+          "def run(args, api): return b'%s %d %d ' % (api.uuid.hex().encode(), api.attempt, api.limit) + args"));
   const event::ExecutorReady ready = harness.ready(no);
   EXPECT_EQ(ready.python_major, 3);
   EXPECT_GE(ready.python_minor, 9);
@@ -108,8 +111,12 @@ TEST(ExecutorPool, ARecallTakesTheTasksSentLastAlthoughTheExecutorIsStuck) {
   const ExecutorNo no = harness.spawn_with(
       "import os, time\n"
       "def run(args, api):\n"
-      "    with open('" + runs.path() + "', 'a') as f: f.write('%d ' % api.seq)\n"
-      "    while not os.path.exists('" + gate.path() + "'): time.sleep(0.002)\n"
+      "    with open('" +
+      runs.path() +
+      "', 'a') as f: f.write('%d ' % api.seq)\n"
+      "    while not os.path.exists('" +
+      gate.path() +
+      "'): time.sleep(0.002)\n"
       "    return args\n");
   for (int i = 0; i < 10; ++i) harness.task(no);
   ASSERT_TRUE(harness.until([&] { return runs.text() == "1 "; }));
@@ -210,7 +217,8 @@ TEST(ExecutorPool, OutputGoesToTheTaskThatWroteIt) {
 
 TEST(ExecutorPool, OnlyTheEndOfLongOutputIsKept) {
   PoolHarness harness(plain());
-  const ExecutorNo no = harness.spawn_with("def run(args, api):\n    for i in range(40): api.say('%099999d\\n' % i)\n    return b''\n");
+  const ExecutorNo no =
+      harness.spawn_with("def run(args, api):\n    for i in range(40): api.say('%099999d\\n' % i)\n    return b''\n");
   harness.task(no);
   const event::TaskDone done = harness.done(no);
   EXPECT_EQ(done.outcome.output.size(), core::limits::kOutputKept);
@@ -220,7 +228,8 @@ TEST(ExecutorPool, OnlyTheEndOfLongOutputIsKept) {
 
 TEST(ExecutorPool, OutputPastTheMarksIsNoticedAndMarksCutIt) {
   PoolHarness harness(plain());
-  const ExecutorNo no = harness.spawn_with("import os\ndef run(args, api):\n    os.write(1, b'silent ' + args)\n    return b''\n");
+  const ExecutorNo no =
+      harness.spawn_with("import os\ndef run(args, api):\n    os.write(1, b'silent ' + args)\n    return b''\n");
   harness.task(no, "one");
   const event::TaskDone unmarked = harness.done(no);
   EXPECT_EQ(unmarked.outcome.output, "silent one");
@@ -243,7 +252,8 @@ TEST(ExecutorPool, OutputPastTheMarksIsNoticedAndMarksCutIt) {
 
 TEST(ExecutorPool, ATaskThatPrintsForEverDoesNotStarveOthers) {
   PoolHarness harness(plain());
-  const ExecutorNo loud = harness.spawn_with("import os\ndef run(args, api):\n    while True: os.write(1, b'x' * 65536)\n");
+  const ExecutorNo loud =
+      harness.spawn_with("import os\ndef run(args, api):\n    while True: os.write(1, b'x' * 65536)\n");
   const ExecutorNo quiet = harness.spawn_with(kEcho);
   harness.task(loud);
   for (int i = 0; i < 50; ++i) {
@@ -258,7 +268,8 @@ TEST(ExecutorPool, ATaskThatPrintsForEverDoesNotStarveOthers) {
 TEST(ExecutorPool, ADeadExecutorTellsHowItDied) {
   PoolHarness harness(plain());
   const ExecutorNo exits = harness.spawn_with(
-      "import os\ndef run(args, api):\n    x = bytearray(40 << 20)\n    sum(range(3000000))\n    api.say('last words')\n    os._exit(3)\n");
+      "import os\ndef run(args, api):\n    x = bytearray(40 << 20)\n    sum(range(3000000))\n    api.say('last "
+      "words')\n    os._exit(3)\n");
   harness.task(exits);
   const event::ExecutorDied exited = harness.died(exits);
   ASSERT_TRUE(exited.exited);
@@ -282,7 +293,9 @@ TEST(ExecutorPool, ADeadExecutorTellsHowItDied) {
 
 TEST(ExecutorPool, ResultsSentBeforeTheDeathAreKept) {
   PoolHarness harness(plain());
-  const ExecutorNo no = harness.spawn_with("import os, signal\ndef run(args, api):\n    if api.seq == 33: os.kill(os.getpid(), signal.SIGKILL)\n    return args\n");
+  const ExecutorNo no = harness.spawn_with(
+      "import os, signal\ndef run(args, api):\n    if api.seq == 33: os.kill(os.getpid(), signal.SIGKILL)\n    return "
+      "args\n");
   for (int i = 0; i < 64; ++i) harness.task(no);
   const event::ExecutorDied died = harness.died(no);
   EXPECT_EQ(WTERMSIG(died.wait_status), SIGKILL);
@@ -308,9 +321,12 @@ TEST(ExecutorPool, SigtermEndsTheTaskAndKillEndsWhoIgnoresIt) {
   const std::string source =
       "import time, signal\ndef run(args, api):\n"
       "    if args: signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-      "    open('" + begun.path() + "', 'a').write('x')\n"
+      "    open('" +
+      begun.path() +
+      "', 'a').write('x')\n"
       "    try: time.sleep(60)\n"
-      "    finally: open('" + cleaned.path() + "', 'w').close()\n";
+      "    finally: open('" +
+      cleaned.path() + "', 'w').close()\n";
   const ExecutorNo polite = harness.spawn_with(source);
   harness.task(polite);
   ASSERT_TRUE(harness.until([&] { return begun.text() == "x"; }));
@@ -325,14 +341,16 @@ TEST(ExecutorPool, SigtermEndsTheTaskAndKillEndsWhoIgnoresIt) {
   harness.task(stubborn, "ignore");
   ASSERT_TRUE(harness.until([&] { return begun.text() == "xx"; }));
   harness.run(command::Signal{stubborn, SIGTERM});
-  EXPECT_FALSE(harness.until([&] { return harness.count<event::TaskDone>() + harness.count<event::ExecutorDied>() > 0; }, 0.2));
+  EXPECT_FALSE(
+      harness.until([&] { return harness.count<event::TaskDone>() + harness.count<event::ExecutorDied>() > 0; }, 0.2));
   harness.run(command::Kill{stubborn});
   EXPECT_EQ(WTERMSIG(harness.died(stubborn).wait_status), SIGKILL);
 }
 
 TEST(ExecutorPool, AStoppedExecutorIsKilledToo) {
   PoolHarness harness(plain());
-  const ExecutorNo no = harness.spawn_with("import os, signal\ndef run(args, api): os.kill(os.getpid(), signal.SIGSTOP)");
+  const ExecutorNo no =
+      harness.spawn_with("import os, signal\ndef run(args, api): os.kill(os.getpid(), signal.SIGSTOP)");
   harness.task(no);
   EXPECT_FALSE(harness.until([&] { return harness.count<event::ExecutorDied>() > 0; }, 0.1));
   harness.run(command::Kill{no});
@@ -341,14 +359,16 @@ TEST(ExecutorPool, AStoppedExecutorIsKilledToo) {
 
 TEST(ExecutorPool, AnExecutorThatClosesItsSocketAndLivesOnIsEnded) {
   PoolHarness harness(plain());
-  const ExecutorNo no = harness.spawn_with("import time\ndef run(args, api):\n    api.sock.close()\n    time.sleep(60)\n");
+  const ExecutorNo no =
+      harness.spawn_with("import time\ndef run(args, api):\n    api.sock.close()\n    time.sleep(60)\n");
   harness.task(no);
   EXPECT_EQ(WTERMSIG(harness.died(no, 3).wait_status), SIGKILL);
 }
 
 TEST(ExecutorPool, MeasuresTheMemoryThatATaskTook) {
   PoolHarness harness(plain());
-  const ExecutorNo no = harness.spawn_with("kept = []\ndef run(args, api):\n    kept.append(bytes(30 << 20).replace(b'\\0', b'x'))\n    return b''\n");
+  const ExecutorNo no = harness.spawn_with(
+      "kept = []\ndef run(args, api):\n    kept.append(bytes(30 << 20).replace(b'\\0', b'x'))\n    return b''\n");
   EXPECT_LT(harness.measure(no), 8u << 20);
   harness.task(no);
   harness.done(no);
@@ -406,7 +426,8 @@ TEST(ExecutorPool, PrintsWhatASpawnAndATaskCost) {
   }
   ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu_after);
   const double task_us = (static_cast<double>(cpu_after.tv_sec - cpu_before.tv_sec) * 1e6 +
-                          static_cast<double>(cpu_after.tv_nsec - cpu_before.tv_nsec) / 1e3) / (kBatches * kBatch);
+                          static_cast<double>(cpu_after.tv_nsec - cpu_before.tv_nsec) / 1e3) /
+                         (kBatches * kBatch);
   std::printf("{\"spawn_to_ready_us\": %.0f, \"supervisor_cpu_per_task_us\": %.2f}\n", spawn_us, task_us);
   EXPECT_EQ(answered, kBatches * kBatch);
   EXPECT_LT(spawn_us, 100'000);

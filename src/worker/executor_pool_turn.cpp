@@ -21,7 +21,8 @@ using core::ExecutorNo;
 constexpr int kEventsAtOnce = 128;
 constexpr std::size_t kOutputBudget = 1u << 20;   // bytes of output in one turn
 constexpr std::size_t kOutputAtOnce = 64u << 10;  // of one pipe, before the next one has its turn
-// An executor that ends closes its socket a little before the guard can tell; one that closed it and lives on is useless.
+// An executor that ends closes its socket a little before the guard can tell; one that closed it and lives on is
+// useless.
 constexpr Duration kDeafFor = 100ms;
 constexpr Duration kGuardLives = 1s;  // at least, to be replaced at once
 
@@ -65,7 +66,8 @@ void ExecutorPool::read_socket(std::uint32_t no, Instant now, Events& events) {
   Executor& executor = it->second;
   const bool was_ready = executor.channel->ready();
   const auto state = executor.channel->read(events);
-  if (!was_ready && executor.channel->ready()) executor.baseline = own_memory(static_cast<pid_t>(executor.channel->pid_said()));
+  if (!was_ready && executor.channel->ready())
+    executor.baseline = own_memory(static_cast<pid_t>(executor.channel->pid_said()));
   if (state == ExecutorChannel::State::Open) return;
   executor.channel->close_socket();
   unsent_.erase(no);
@@ -117,8 +119,8 @@ void ExecutorPool::read_guard(Events& events) {
 }
 
 void ExecutorPool::obey_guard(const Packet& packet, Events& events) {
-  const auto zygote = std::find_if(zygotes_.begin(), zygotes_.end(),
-                                   [&](const auto& item) { return item.second.no == packet.small; });
+  const auto zygote =
+      std::find_if(zygotes_.begin(), zygotes_.end(), [&](const auto& item) { return item.second.no == packet.small; });
   const auto no = static_cast<std::uint32_t>(packet.id);
   const auto executor = executors_.find(no);
   switch (packet.type) {
@@ -142,15 +144,13 @@ void ExecutorPool::obey_guard(const Packet& packet, Events& events) {
       executor->second.pid = static_cast<pid_t>(packet.small);
       executor->second.pidfd = open_pidfd(executor->second.pid);
       return;
-    case GuardPacket::Exited:
-      return bury(no, packet, events);
+    case GuardPacket::Exited: return bury(no, packet, events);
     case GuardPacket::SpawnFailed:
       if (executor == executors_.end()) return;
-      events.emplace_back(event::SpawnFailed{ExecutorNo{no}, "the executor was not started: " +
-                                                                 printable_tail(packet.rest, core::limits::kErrorText)});
+      events.emplace_back(event::SpawnFailed{
+          ExecutorNo{no}, "the executor was not started: " + printable_tail(packet.rest, core::limits::kErrorText)});
       return forget(no);
-    default:
-      return;
+    default: return;
   }
 }
 
@@ -185,7 +185,8 @@ void ExecutorPool::lose_guard(Events& events) {
     pid_t pid = executor.pid;
     if (pid == 0) pid = static_cast<pid_t>(executor.channel->pid_said());
     if (pid != 0 && !executor.pidfd) executor.pidfd = open_pidfd(pid);
-    // An executor that has no pid here has not said READY either: it has run nothing, and leaves when its socket closes.
+    // An executor that has no pid here has not said READY either: it has run nothing, and leaves when its socket
+    // closes.
     if (pid != 0 && executor.pidfd) kill_foreign_tree(pid, executor.pidfd.get());
     event::ExecutorDied died;
     died.guard_lost = true;

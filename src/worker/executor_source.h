@@ -11,7 +11,8 @@ namespace treadle::worker {
 // As it was when this binary was built.
 std::string_view embedded_executor_source();
 
-// The one to use: the file, or the folder of parts, that TREADLE_EXECUTOR names (for work on it), else the embedded one.
+// The one to use: the file, or the folder of parts, that TREADLE_EXECUTOR names (for work on it), else the embedded
+// one.
 Result<std::string> executor_source();
 
 }  // namespace treadle::worker

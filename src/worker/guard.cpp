@@ -105,17 +105,15 @@ void Guard::read_control() {
 
 void Guard::obey(const Packet& packet, std::vector<UniqueFd>& fds) {
   switch (packet.type) {
-    case GuardPacket::StartZygote:
-      return start_zygote(packet, fds);
-    case GuardPacket::Spawn:
-      return spawn(packet, fds);
+    case GuardPacket::StartZygote: return start_zygote(packet, fds);
+    case GuardPacket::Spawn: return spawn(packet, fds);
     case GuardPacket::Signal:
-      if (const auto it = executors_.find(packet.id); it != executors_.end() && it->second.pid > 0 && !it->second.exited) {
+      if (const auto it = executors_.find(packet.id);
+          it != executors_.end() && it->second.pid > 0 && !it->second.exited) {
         ::kill(it->second.pid, static_cast<int>(packet.small));
       }
       return;
-    case GuardPacket::KillTree:
-      return kill_tree(packet.id);
+    case GuardPacket::KillTree: return kill_tree(packet.id);
     case GuardPacket::StopZygote:
       if (const auto it = zygotes_.find(packet.small); it != zygotes_.end() && !it->second.exited) {
         ::kill(it->second.pid, SIGKILL);
@@ -157,7 +155,8 @@ void Guard::spawn(const Packet& packet, const std::vector<UniqueFd>& fds) {
   executors_[packet.id].zygote = packet.small;
 }
 
-// An executor may have said READY, and worse, before its middle parent has reported it: then it is killed when that comes.
+// An executor may have said READY, and worse, before its middle parent has reported it: then it is killed when that
+// comes.
 void Guard::kill_tree(std::uint64_t id) {
   const auto it = executors_.find(id);
   if (it == executors_.end()) return;
@@ -196,7 +195,7 @@ int run_guard() {
     std::fputs("treadle --guard is started by treadle itself, with a socket as descriptor 3\n", stderr);
     return 2;
   }
-    guard.run();
+  guard.run();
   return 0;
 }
 

@@ -103,7 +103,8 @@ void Guard::reap(std::unordered_set<pid_t>& reaped) {
     if (pid <= 0) return;
     reaped.insert(pid);
     note_exit(pid, status,
-              {static_cast<std::uint64_t>(usage.ru_maxrss) * 1024, microseconds(usage.ru_utime) + microseconds(usage.ru_stime)});
+              {static_cast<std::uint64_t>(usage.ru_maxrss) * 1024,
+               microseconds(usage.ru_utime) + microseconds(usage.ru_stime)});
   }
 }
 
@@ -123,8 +124,9 @@ void Guard::note_exit(pid_t pid, int status, const ExitFacts& facts) {
 
 void Guard::sweep() {
   for (int round = 0; round < kSweepsAtOnce; ++round) {
-    // A process that forks and exits over and over is gone before a listing is complete, and leaves so many dead that the
-    // listing never ends. So victims are killed the moment they are seen, and the dead are waited for all the while.
+    // A process that forks and exits over and over is gone before a listing is complete, and leaves so many dead that
+    // the listing never ends. So victims are killed the moment they are seen, and the dead are waited for all the
+    // while.
     std::unordered_set<pid_t> reaped;
     reap(reaped);
     std::size_t count = 0;

@@ -25,7 +25,8 @@ TEST(GuardProtocol, ShortPacketsAreRefused) {
   Packet packet;
   EXPECT_TRUE(parse_packet(bytes, packet));
   EXPECT_TRUE(packet.rest.empty());
-  for (std::size_t n = 0; n < bytes.size(); ++n) EXPECT_FALSE(parse_packet(std::string_view(bytes).substr(0, n), packet));
+  for (std::size_t n = 0; n < bytes.size(); ++n)
+    EXPECT_FALSE(parse_packet(std::string_view(bytes).substr(0, n), packet));
   ExitFacts facts;
   EXPECT_FALSE(parse_exit_facts("short", facts));
 }

@@ -31,15 +31,15 @@ class Guard {
     pid_t pid = -1;
     UniqueFd socket;
     UniqueFd errors;
-    std::string last_errors;           // the end of its stderr
-    std::string gave_up;               // its own last words (E)
-    std::optional<int> exited;         // wait status; it is forgotten once nothing of it is left
+    std::string last_errors;    // the end of its stderr
+    std::string gave_up;        // its own last words (E)
+    std::optional<int> exited;  // wait status; it is forgotten once nothing of it is left
   };
   struct Executor {
     std::uint32_t zygote = 0;
-    pid_t pid = -1;                    // -1 until its middle parent has reported it
+    pid_t pid = -1;  // -1 until its middle parent has reported it
     bool kill = false;
-    std::optional<int> exited;         // wait status; told to the supervisor once nothing below it is left
+    std::optional<int> exited;  // wait status; told to the supervisor once nothing below it is left
     ExitFacts facts;
   };
 

@@ -1,5 +1,5 @@
-// Whatever dies, and however: nothing that a task started is left. Survivors are found by a random text in the environment
-// that all of them inherited.
+// Whatever dies, and however: nothing that a task started is left. Survivors are found by a random text in the
+// environment that all of them inherited.
 #include "worker/guard.h"
 
 #include <gmock/gmock.h>
@@ -25,7 +25,8 @@ HarnessOptions plain() {
   return options;
 }
 
-// Leaves a daemon (double fork, own session) and a child that ignores signals; then answers, waits or dies by its argument.
+// Leaves a daemon (double fork, own session) and a child that ignores signals; then answers, waits or dies by its
+// argument.
 constexpr char kBreeder[] = R"py(
 import os, signal, time
 def daemon():
@@ -126,7 +127,8 @@ TEST(Guard, ThatEndsAtOnceIsNotStartedForEver) {
   HarnessOptions options = plain();
   options.guard = "/bin/true";
   PoolHarness harness(options);
-  EXPECT_THAT(harness.take<event::ZygoteFailed>([](const auto&) { return true; }).text, HasSubstr("as soon as it was started"));
+  EXPECT_THAT(harness.take<event::ZygoteFailed>([](const auto&) { return true; }).text,
+              HasSubstr("as soon as it was started"));
   const pid_t last = harness.pool().guard_pid();
   EXPECT_EQ(last, 0);
   const ExecutorNo no = harness.spawn();  // tries once more
@@ -144,7 +146,8 @@ TEST(Guard, ThatCannotBeStartedFailsTheStart) {
 
 TEST(Guard, ADeadZygoteHarmsNoExecutorAndIsReplaced) {
   PoolHarness harness(plain());
-  const ExecutorNo old = harness.spawn_with("import time\ndef run(args, api):\n    time.sleep(0.2)\n    return b'done'\n");
+  const ExecutorNo old =
+      harness.spawn_with("import time\ndef run(args, api):\n    time.sleep(0.2)\n    return b'done'\n");
   harness.task(old);
   const pid_t first = harness.pool().zygote_pid(0);
   ASSERT_GT(first, 0);

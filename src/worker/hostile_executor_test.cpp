@@ -47,8 +47,7 @@ constexpr char kWrongSize[] =
     "    m = os.memfd_create('x', os.MFD_ALLOW_SEALING); os.write(m, b'y' * 2000000); fcntl.fcntl(m, 1033, 15)\n"
     "    body = struct.pack('<BBHIIIQQQ', 0, 1, 0, 0, 0, 0, 1, 2, 2000001)\n"
     "    api.sock.sendmsg([struct.pack('<IBBHQ', len(body), 130, 1, 0, 1) + body], [(1, 1, array.array('i', [m]))])\n";
-constexpr char kNoMemfd[] =
-    "    api.frame(130, 1, struct.pack('<BBHIIIQQQ', 0, 1, 0, 0, 0, 0, 1, 2, 2000000), 1)\n";
+constexpr char kNoMemfd[] = "    api.frame(130, 1, struct.pack('<BBHIIIQQQ', 0, 1, 0, 0, 0, 0, 1, 2, 2000000), 1)\n";
 constexpr char kManyFds[] =
     "    for i in range(20): api.sock.sendmsg([b'\\x00'], [(1, 1, array.array('i', [0, 1, 2]))])\n";
 constexpr char kTooLarge[] = "    api.result(1, b'x' * (5 << 20))\n";
@@ -65,7 +64,8 @@ INSTANTIATE_TEST_SUITE_P(
         Lie{"UnknownFrame", "    api.frame(77, 1)\n", "frame of unknown type 77"},
         Lie{"UnknownFlags", "    api.frame(131, 1, b'', 2)\n", "unknown flags"},
         Lie{"ReservedType", "    api.frame(134, 1)\n", "frame of unknown type 134"},
-        Lie{"HugeLength", "    api.sock.send(struct.pack('<IBBHQ', 0xffffffff, 130, 0, 0, 1))\n", "with 4294967295 bytes"},
+        Lie{"HugeLength", "    api.sock.send(struct.pack('<IBBHQ', 0xffffffff, 130, 0, 0, 1))\n",
+            "with 4294967295 bytes"},
         Lie{"ShortResult", "    api.frame(130, 1, b'short')\n", "frame of type 130 with 5 bytes"},
         Lie{"UnknownKind", "    api.result(1, b'x', kind=3)\n", "RESULT of the wrong shape"},
         Lie{"TextsTooLong", kTextsTooLong, "RESULT of the wrong shape"},
@@ -80,7 +80,8 @@ TEST(HostileExecutor, ThatTakesTokensOfOthersCannotAnswerForThem) {
   HarnessOptions options;
   options.executor = TREADLE_PLAIN_EXECUTOR;
   PoolHarness harness(options);
-  const ExecutorNo no = harness.spawn_with("import time\ndef run(args, api):\n    time.sleep(0.2)\n    api.take_token = lambda: True\n    return b''\n");
+  const ExecutorNo no = harness.spawn_with(
+      "import time\ndef run(args, api):\n    time.sleep(0.2)\n    api.take_token = lambda: True\n    return b''\n");
   for (int i = 0; i < 3; ++i) harness.task(no);
   harness.until([] { return false; }, 0.1);
   EXPECT_EQ(harness.recall(no, 2), 2u);

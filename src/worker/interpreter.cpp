@@ -19,8 +19,9 @@ namespace {
 
 namespace json = boost::json;
 
-// Runs on anything that calls itself Python since 2.7, so that an old one can be named. The versions of dill and cloudpickle
-// are read from the names of their metadata folders: importing dill takes 50 ms, and the zygote does it anyway.
+// Runs on anything that calls itself Python since 2.7, so that an old one can be named. The versions of dill and
+// cloudpickle are read from the names of their metadata folders: importing dill takes 50 ms, and the zygote does it
+// anyway.
 constexpr char kQuestion[] = R"py(
 import sys, os
 sys.path[:] = [p for p in sys.path if p]
@@ -147,7 +148,8 @@ Result<InterpreterInfo> judge(const std::string& python, const json::value& answ
   if (info.path.empty()) info.path = python;
   if (info.major != 3 || info.minor < kOldestMinor) {
     return fail(Code::Invalid, info.path + " is Python " + info.version() + ", and Treadle needs 3." +
-                                   std::to_string(kOldestMinor) + " or newer; choose another one: --python /usr/bin/python3");
+                                   std::to_string(kOldestMinor) +
+                                   " or newer; choose another one: --python /usr/bin/python3");
   }
   if (info.dill.empty()) {
     const bool debian = answer.at("debian").as_bool();
@@ -179,8 +181,9 @@ Result<InterpreterInfo> ask_interpreter(const std::string& python, Duration limi
     return judge(python, json::parse(last_line(asked.output)));
   } catch (const std::exception&) {
     const std::string said = last_line(asked.errors.empty() ? asked.output : asked.errors);
-    return fail(Code::Invalid, "`" + python + "` does not answer like Python" + (said.empty() ? "" : " (it said: " + said + ")") +
-                                   "; name an interpreter of 3." + std::to_string(kOldestMinor) + " or newer" + kOtherWay);
+    return fail(Code::Invalid, "`" + python + "` does not answer like Python" +
+                                   (said.empty() ? "" : " (it said: " + said + ")") + "; name an interpreter of 3." +
+                                   std::to_string(kOldestMinor) + " or newer" + kOtherWay);
   }
 }
 

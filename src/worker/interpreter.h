@@ -12,7 +12,7 @@
 namespace treadle::worker {
 
 struct InterpreterInfo {
-  std::string path;     // sys.executable
+  std::string path;  // sys.executable
   int major = 0;
   int minor = 0;
   int micro = 0;
@@ -21,8 +21,8 @@ struct InterpreterInfo {
   std::string version() const;
 };
 
-// Runs the interpreter once (a name on PATH or a path) and asks it. Blocks, up to `limit`. An Error is one sentence that
-// says what is missing, the command that installs it there, and the other way out.
+// Runs the interpreter once (a name on PATH or a path) and asks it. Blocks, up to `limit`. An Error is one sentence
+// that says what is missing, the command that installs it there, and the other way out.
 Result<InterpreterInfo> ask_interpreter(const std::string& python, Duration limit = 5s);
 
 // What a zygote is started with.
@@ -30,7 +30,7 @@ struct ZygoteOptions {
   std::string python;
   std::vector<std::string> preload;
   std::vector<std::string> paths;  // where preload modules are looked for; the pool sets it
-  int threads_per_executor = 1;  // for OMP_NUM_THREADS and its like, unless the user set them
+  int threads_per_executor = 1;    // for OMP_NUM_THREADS and its like, unless the user set them
 };
 
 using Environment = std::map<std::string, std::string>;

@@ -51,16 +51,27 @@ TEST(Interpreter, ThatIsMissingIsNamedWithTheWayOut) {
 }
 
 TEST(Interpreter, ThatIsTooOldIsNamedWithItsVersion) {
-  const FakePython old("echo '{\"version\": [3, 8, 18], \"path\": \"/opt/old\", \"dill\": \"0.3\", \"cloudpickle\": null, \"debian\": false}'");
-  EXPECT_EQ(refusal(old.path()), "/opt/old is Python 3.8.18, and Treadle needs 3.9 or newer; choose another one: --python /usr/bin/python3");
-  const FakePython two("echo '{\"version\": [2, 7, 1], \"path\": \"/opt/two\", \"dill\": \"0.3\", \"cloudpickle\": null, \"debian\": false}'");
+  const FakePython old(
+      "echo '{\"version\": [3, 8, 18], \"path\": \"/opt/old\", \"dill\": \"0.3\", \"cloudpickle\": null, \"debian\": "
+      "false}'");
+  EXPECT_EQ(refusal(old.path()),
+            "/opt/old is Python 3.8.18, and Treadle needs 3.9 or newer; choose another one: --python /usr/bin/python3");
+  const FakePython two(
+      "echo '{\"version\": [2, 7, 1], \"path\": \"/opt/two\", \"dill\": \"0.3\", \"cloudpickle\": null, \"debian\": "
+      "false}'");
   EXPECT_THAT(refusal(two.path()), HasSubstr("is Python 2.7.1"));
 }
 
 TEST(Interpreter, WithoutDillIsToldHowToGetIt) {
-  const FakePython other("echo '{\"version\": [3, 12, 1], \"path\": \"/opt/my/python\", \"dill\": null, \"cloudpickle\": null, \"debian\": false}'");
-  EXPECT_EQ(refusal(other.path()), "/opt/my/python (Python 3.12.1) has no dill; install it with `/opt/my/python -m pip install dill`, or choose another one: --python /usr/bin/python3");
-  const FakePython debian("echo '{\"version\": [3, 11, 2], \"path\": \"/usr/bin/python3\", \"dill\": null, \"cloudpickle\": null, \"debian\": true}'");
+  const FakePython other(
+      "echo '{\"version\": [3, 12, 1], \"path\": \"/opt/my/python\", \"dill\": null, \"cloudpickle\": null, "
+      "\"debian\": false}'");
+  EXPECT_EQ(refusal(other.path()),
+            "/opt/my/python (Python 3.12.1) has no dill; install it with `/opt/my/python -m pip install dill`, or "
+            "choose another one: --python /usr/bin/python3");
+  const FakePython debian(
+      "echo '{\"version\": [3, 11, 2], \"path\": \"/usr/bin/python3\", \"dill\": null, \"cloudpickle\": null, "
+      "\"debian\": true}'");
   EXPECT_THAT(refusal(debian.path()), HasSubstr("`apt-get install python3-dill`"));
 }
 
@@ -74,7 +85,8 @@ TEST(Interpreter, ThatHangsOrTalksNonsenseIsRefused) {
 }
 
 TEST(ZygoteSpec, KeepsPythonpathOutOfTheEnvironment) {
-  const std::string spec = zygote_spec({"/usr/bin/python3", {"numpy"}, {"/my/code", "/here"}, 2}, {{"PYTHONPATH", "/my/code"}, {"MKL_NUM_THREADS", "7"}}, "/tmp");
+  const std::string spec = zygote_spec({"/usr/bin/python3", {"numpy"}, {"/my/code", "/here"}, 2},
+                                       {{"PYTHONPATH", "/my/code"}, {"MKL_NUM_THREADS", "7"}}, "/tmp");
   const auto root = boost::json::parse(spec);
   const auto& env = root.at("env").as_object();
   EXPECT_FALSE(env.contains("PYTHONPATH"));

@@ -7,8 +7,8 @@
 
 namespace treadle::worker {
 
-// RssAnon + RssShmem in bytes: what a process has written, including pages that it shares with its zygote since the fork.
-// So the growth of this figure counts, not the figure. 0 if the process is gone.
+// RssAnon + RssShmem in bytes: what a process has written, including pages that it shares with its zygote since the
+// fork. So the growth of this figure counts, not the figure. 0 if the process is gone.
 std::uint64_t own_memory(pid_t pid);
 
 }  // namespace treadle::worker

@@ -21,8 +21,8 @@ class OutputCutter {
  public:
   explicit OutputCutter(const Mark& mark) : mark_(mark) {}
 
-  // Bytes as they came from pipe 0 (stdout) or 1 (stderr). `idle`: no task was unanswered when they came, so they are the
-  // leftovers of something that a former task started.
+  // Bytes as they came from pipe 0 (stdout) or 1 (stderr). `idle`: no task was unanswered when they came, so they are
+  // the leftovers of something that a former task started.
   void add(int pipe, std::string_view bytes, bool idle);
 
   struct Taken {

@@ -94,12 +94,20 @@ TEST(OutputCutter, AHostileFloodOfMarksIsBoundedToo) {
 
 TEST(PrintableTail, IsAlwaysUtf8) {
   EXPECT_EQ(printable_tail("plain", 100), "plain");
-  EXPECT_EQ(printable_tail("caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", 100), "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80");
-  EXPECT_EQ(printable_tail("a\xff" "b", 100), "a\xef\xbf\xbd" "b");
-  EXPECT_EQ(printable_tail("\xc0\xaf", 100), "\xef\xbf\xbd\xef\xbf\xbd");          // overlong
+  EXPECT_EQ(printable_tail("caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", 100),
+            "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80");
+  EXPECT_EQ(printable_tail("a\xff"
+                           "b",
+                           100),
+            "a\xef\xbf\xbd"
+            "b");
+  EXPECT_EQ(printable_tail("\xc0\xaf", 100), "\xef\xbf\xbd\xef\xbf\xbd");                  // overlong
   EXPECT_EQ(printable_tail("\xed\xa0\x80", 100), "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");  // surrogate
-  EXPECT_EQ(printable_tail("x\xe2\x82\xac" "ab", 4), "ab");                         // the cut character goes
-  EXPECT_EQ(printable_tail("\xff\xff\xff\xff", 7), "\xef\xbf\xbd\xef\xbf\xbd");     // replacements count, whole
+  EXPECT_EQ(printable_tail("x\xe2\x82\xac"
+                           "ab",
+                           4),
+            "ab");                                                               // the cut character goes
+  EXPECT_EQ(printable_tail("\xff\xff\xff\xff", 7), "\xef\xbf\xbd\xef\xbf\xbd");  // replacements count, whole
 }
 
 }  // namespace

@@ -52,8 +52,7 @@ bool known(std::uint8_t type) {
     case Up::Result:
     case Up::Idle:
     case Up::NeedFunction:
-    case Up::GaveUp:
-      return true;
+    case Up::GaveUp: return true;
   }
   return false;
 }
@@ -78,10 +77,8 @@ bool kind_is_sent(std::uint8_t kind) {
     case core::ErrorKind::PythonMismatch:
     case core::ErrorKind::OutOfMemory:
     case core::ErrorKind::Unserializable:
-    case core::ErrorKind::ResultTooLarge:
-      return true;
-    default:
-      return false;
+    case core::ErrorKind::ResultTooLarge: return true;
+    default: return false;
   }
 }
 
@@ -161,8 +158,7 @@ void FrameReader::added(std::size_t bytes) {
 
 bool FrameReader::has_frame() const {
   const std::size_t unread = end_ - begin_;
-  return unread >= kFrameHeader &&
-         unread - kFrameHeader >= get<std::uint32_t>({buffer_.get() + begin_, unread}, 0);
+  return unread >= kFrameHeader && unread - kFrameHeader >= get<std::uint32_t>({buffer_.get() + begin_, unread}, 0);
 }
 
 FrameReader::Next FrameReader::next(UpFrame& frame) {

@@ -1,5 +1,6 @@
-// Frames of the executor socket (docs/executor-protocol.md 3), without any I/O: one side makes them, the other reads bytes
-// from a process that runs foreign code and is trusted in nothing. Lengths are checked before anything is allocated.
+// Frames of the executor socket (docs/executor-protocol.md 3), without any I/O: one side makes them, the other reads
+// bytes from a process that runs foreign code and is trusted in nothing. Lengths are checked before anything is
+// allocated.
 #pragma once
 
 #include <cstddef>
@@ -37,8 +38,8 @@ struct TaskHeader {
   std::uint64_t time_limit_ms = 0;
 };
 
-// Each appends a whole frame except its raw bytes, whose number it is told; the caller puts them behind it, or in a memfd
-// if they are more than kMemfdAbove.
+// Each appends a whole frame except its raw bytes, whose number it is told; the caller puts them behind it, or in a
+// memfd if they are more than kMemfdAbove.
 void append_task(std::string& to, const TaskHeader& task, std::size_t raw_bytes);
 void append_function(std::string& to, std::uint32_t function, core::PayloadFacts facts, std::size_t raw_bytes);
 void append_settings(std::string& to, std::string_view json);

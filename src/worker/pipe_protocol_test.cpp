@@ -22,9 +22,10 @@ std::string up(std::uint8_t type, std::uint64_t seq, std::string body, std::uint
 }
 
 std::string result_body(std::string type, std::string message, std::string traceback, std::string pickle) {
-  return raw<std::uint8_t>(1) + raw<std::uint8_t>(2) + raw<std::uint16_t>(1) + raw(static_cast<std::uint32_t>(type.size())) +
-         raw(static_cast<std::uint32_t>(message.size())) + raw(static_cast<std::uint32_t>(traceback.size())) +
-         raw<std::uint64_t>(100) + raw<std::uint64_t>(200) + type + message + traceback + pickle;
+  return raw<std::uint8_t>(1) + raw<std::uint8_t>(2) + raw<std::uint16_t>(1) +
+         raw(static_cast<std::uint32_t>(type.size())) + raw(static_cast<std::uint32_t>(message.size())) +
+         raw(static_cast<std::uint32_t>(traceback.size())) + raw<std::uint64_t>(100) + raw<std::uint64_t>(200) + type +
+         message + traceback + pickle;
 }
 
 void feed(FrameReader& reader, std::string_view bytes) {
@@ -46,8 +47,9 @@ TEST(PipeProtocol, TaskFrameIsLaidOutAsTheTextSays) {
   task.time_limit_ms = 5000;
   std::string frame;
   append_task(frame, task, 10);
-  const std::string expected = raw<std::uint32_t>(50) + std::string("\x01\0\0\0", 4) + raw<std::uint64_t>(0x1122334455667788) +
-                               raw<std::uint32_t>(9) + raw<std::uint32_t>(1 << 4 | 4 << 8) +
+  const std::string expected = raw<std::uint32_t>(50) + std::string("\x01\0\0\0", 4) +
+                               raw<std::uint64_t>(0x1122334455667788) + raw<std::uint32_t>(9) +
+                               raw<std::uint32_t>(1 << 4 | 4 << 8) +
                                std::string("\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff", 16) +
                                raw<std::uint32_t>(2) + raw<std::uint32_t>(1) + raw<std::uint64_t>(5000);
   EXPECT_EQ(frame, expected);
@@ -56,8 +58,8 @@ TEST(PipeProtocol, TaskFrameIsLaidOutAsTheTextSays) {
 TEST(PipeProtocol, LargePayloadsAreAnnouncedAsMemfd) {
   std::string frame;
   append_function(frame, 3, {}, kMemfdAbove + 1);
-  EXPECT_EQ(frame, raw<std::uint32_t>(16) + std::string("\x02\x01\0\0", 4) + raw<std::uint64_t>(0) + raw<std::uint32_t>(3) +
-                       raw<std::uint32_t>(0) + raw<std::uint64_t>(kMemfdAbove + 1));
+  EXPECT_EQ(frame, raw<std::uint32_t>(16) + std::string("\x02\x01\0\0", 4) + raw<std::uint64_t>(0) +
+                       raw<std::uint32_t>(3) + raw<std::uint32_t>(0) + raw<std::uint64_t>(kMemfdAbove + 1));
   frame.clear();
   append_function(frame, 3, {}, kMemfdAbove);
   EXPECT_EQ(frame.size(), kFrameHeader + 8);
@@ -65,10 +67,12 @@ TEST(PipeProtocol, LargePayloadsAreAnnouncedAsMemfd) {
 }
 
 TEST(PipeProtocol, FramesCutAtEveryByteAreReadAlike) {
-  const std::string stream = up(129, 0, raw<std::uint32_t>(1) + raw<std::uint32_t>(77) + raw<std::uint16_t>(3) +
-                                            raw<std::uint16_t>(11) + raw<std::uint32_t>(0)) +
+  const std::string stream = up(129, 0,
+                                raw<std::uint32_t>(1) + raw<std::uint32_t>(77) + raw<std::uint16_t>(3) +
+                                    raw<std::uint16_t>(11) + raw<std::uint32_t>(0)) +
                              up(130, 1, result_body("T", "mess", "trace", "pickle")) + up(131, 5, "") +
-                             up(132, 6, raw<std::uint64_t>(4)) + up(135, 0, "why") + up(130, 7, result_body("", "", "", ""));
+                             up(132, 6, raw<std::uint64_t>(4)) + up(135, 0, "why") +
+                             up(130, 7, result_body("", "", "", ""));
   for (std::size_t cut = 0; cut <= stream.size(); ++cut) {
     FrameReader reader;
     std::vector<std::string> seen;
@@ -76,7 +80,8 @@ TEST(PipeProtocol, FramesCutAtEveryByteAreReadAlike) {
       UpFrame frame;
       FrameReader::Next next;
       while ((next = reader.next(frame)) == FrameReader::Next::Frame) {
-        seen.push_back(std::to_string(static_cast<int>(frame.type)) + ":" + std::to_string(frame.seq) + ":" + std::string(frame.body));
+        seen.push_back(std::to_string(static_cast<int>(frame.type)) + ":" + std::to_string(frame.seq) + ":" +
+                       std::string(frame.body));
       }
       EXPECT_EQ(next, FrameReader::Next::More);
     };
@@ -174,12 +179,18 @@ TEST(PipeProtocol, LengthsAreRefusedBeforeTheyAreAllocated) {
     EXPECT_LE(reader.space().size(), kMaxFrame + 256 * 1024);
     return std::string(reader.why_bad());
   };
-  EXPECT_THAT(why(raw<std::uint32_t>(0xffffffff) + std::string("\x82\0\0\0", 4) + raw<std::uint64_t>(1)), HasSubstr("4294967295 bytes"));
-  EXPECT_THAT(why(raw<std::uint32_t>(kMaxFrame + 1) + std::string("\x82\0\0\0", 4) + raw<std::uint64_t>(1)), HasSubstr("bytes"));
-  EXPECT_THAT(why(raw<std::uint32_t>(1) + std::string("\x83\0\0\0", 4) + raw<std::uint64_t>(1)), HasSubstr("131 with 1 bytes"));
-  EXPECT_THAT(why(raw<std::uint32_t>(0) + std::string("\x01\0\0\0", 4) + raw<std::uint64_t>(1)), HasSubstr("unknown type 1"));
-  EXPECT_THAT(why(raw<std::uint32_t>(0) + std::string("\x83\0\x01\0", 4) + raw<std::uint64_t>(1)), HasSubstr("unknown flags"));
-  EXPECT_THAT(why(raw<std::uint32_t>(16) + std::string("\x81\x01\0\0", 4) + raw<std::uint64_t>(1)), HasSubstr("unknown flags"));
+  EXPECT_THAT(why(raw<std::uint32_t>(0xffffffff) + std::string("\x82\0\0\0", 4) + raw<std::uint64_t>(1)),
+              HasSubstr("4294967295 bytes"));
+  EXPECT_THAT(why(raw<std::uint32_t>(kMaxFrame + 1) + std::string("\x82\0\0\0", 4) + raw<std::uint64_t>(1)),
+              HasSubstr("bytes"));
+  EXPECT_THAT(why(raw<std::uint32_t>(1) + std::string("\x83\0\0\0", 4) + raw<std::uint64_t>(1)),
+              HasSubstr("131 with 1 bytes"));
+  EXPECT_THAT(why(raw<std::uint32_t>(0) + std::string("\x01\0\0\0", 4) + raw<std::uint64_t>(1)),
+              HasSubstr("unknown type 1"));
+  EXPECT_THAT(why(raw<std::uint32_t>(0) + std::string("\x83\0\x01\0", 4) + raw<std::uint64_t>(1)),
+              HasSubstr("unknown flags"));
+  EXPECT_THAT(why(raw<std::uint32_t>(16) + std::string("\x81\x01\0\0", 4) + raw<std::uint64_t>(1)),
+              HasSubstr("unknown flags"));
 }
 
 }  // namespace

@@ -18,7 +18,8 @@
 namespace treadle::worker {
 namespace {
 
-// The name in /proc/N/stat stands in parentheses and may contain anything, so the fields are looked for behind the last one.
+// The name in /proc/N/stat stands in parentheses and may contain anything, so the fields are looked for behind the last
+// one.
 bool parse_stat(std::string_view stat, ProcessEntry& entry) {
   const std::size_t name_end = stat.rfind(')');
   if (name_end == std::string_view::npos || name_end + 4 >= stat.size()) return false;

@@ -1,5 +1,6 @@
-// Who descends from whom on this machine, read from /proc, and the end of all of them. Follows parents, not process groups
-// or sessions, so setsid() does not escape; a double fork escapes to the nearest subreaper, which is therefore asked too.
+// Who descends from whom on this machine, read from /proc, and the end of all of them. Follows parents, not process
+// groups or sessions, so setsid() does not escape; a double fork escapes to the nearest subreaper, which is therefore
+// asked too.
 #pragma once
 
 #include <sys/types.h>
@@ -24,9 +25,9 @@ std::vector<pid_t> descendants(const std::vector<ProcessEntry>& processes, pid_t
 
 std::vector<pid_t> children(const std::vector<ProcessEntry>& processes, pid_t parent);
 
-// Ends `root` and all below it, though we are not its parent (its own parent, the guard, is gone). `root` is stopped first,
-// so that it stays the subreaper of what it started until nothing is left below it. Waits at most a second.
-// True when all of it was seen to be dead.
+// Ends `root` and all below it, though we are not its parent (its own parent, the guard, is gone). `root` is stopped
+// first, so that it stays the subreaper of what it started until nothing is left below it. Waits at most a second. True
+// when all of it was seen to be dead.
 bool kill_foreign_tree(pid_t root, int root_pidfd);
 
 }  // namespace treadle::worker

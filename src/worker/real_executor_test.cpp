@@ -109,7 +109,9 @@ TEST_F(RealExecutor, AnExceptionIsAFailureWithItsTexts) {
 }
 
 TEST_F(RealExecutor, PrintedTextGoesToItsTask) {
-  const ExecutorNo no = spawn("def run(x):\n    import sys\n    if x: print('out', x)\n    if x: print('err', x, file=sys.stderr)\n    return 1");
+  const ExecutorNo no = spawn(
+      "def run(x):\n    import sys\n    if x: print('out', x)\n    if x: print('err', x, file=sys.stderr)\n    return "
+      "1");
   for (const char* args : {"a", "", "b", "c", ""}) task(no, args);
   for (const char* args : {"a", "", "b", "c", ""}) {
     const event::TaskDone done = harness_.done(no);
@@ -199,7 +201,8 @@ TEST_F(RealExecutor, SigtermRaisesInsideUserCodeOnly) {
 }
 
 TEST_F(RealExecutor, ACrashTellsSignalStackAndOutput) {
-  const ExecutorNo no = spawn("def run(x):\n    import ctypes\n    print('before', flush=True)\n    ctypes.string_at(1)");
+  const ExecutorNo no =
+      spawn("def run(x):\n    import ctypes\n    print('before', flush=True)\n    ctypes.string_at(1)");
   task(no);
   const event::ExecutorDied died = harness_.died(no);
   EXPECT_EQ(WTERMSIG(died.wait_status), SIGSEGV);
@@ -215,7 +218,8 @@ TEST_F(RealExecutor, ADaemonOfATaskDiesWithItsExecutor) {
       "            time.sleep(1000)\n        os._exit(0)\n    os.wait()\n    return 'made'");
   task(no);
   result(harness_.done(no));
-  ASSERT_TRUE(harness_.until([&] { return carriers_of(harness_.mark()).size() == 4; })) << "guard, zygote, executor, daemon";
+  ASSERT_TRUE(harness_.until([&] { return carriers_of(harness_.mark()).size() == 4; }))
+      << "guard, zygote, executor, daemon";
   harness_.until([] { return false; }, 0.1);
   EXPECT_EQ(carriers_of(harness_.mark()).size(), 4u) << "a daemon lives as long as its executor";
   harness_.run(command::Kill{no});
@@ -255,15 +259,18 @@ TEST_F(RealExecutor, PrintsWhatASpawnAndATaskCost) {
   const double wall_us = static_cast<double>((now() - from).count()) / 1e3 / (kBatches * kBatch);
   ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu_after);
   const double cpu_us = (static_cast<double>(cpu_after.tv_sec - cpu_before.tv_sec) * 1e6 +
-                         static_cast<double>(cpu_after.tv_nsec - cpu_before.tv_nsec) / 1e3) / (kBatches * kBatch);
+                         static_cast<double>(cpu_after.tv_nsec - cpu_before.tv_nsec) / 1e3) /
+                        (kBatches * kBatch);
   const Instant lone = now();
   for (int i = 0; i < 200; ++i) {
     task(no, "0123456789");
     harness_.done(no);
   }
   const double lone_us = static_cast<double>((now() - lone).count()) / 1e3 / 200;
-  std::printf("{\"spawn_to_ready_us\": %.0f, \"task_wall_us_batch_64\": %.2f, \"supervisor_cpu_us_batch_64\": %.2f, \"lone_task_us\": %.1f}\n",
-              spawn_us, wall_us, cpu_us, lone_us);
+  std::printf(
+      "{\"spawn_to_ready_us\": %.0f, \"task_wall_us_batch_64\": %.2f, \"supervisor_cpu_us_batch_64\": %.2f, "
+      "\"lone_task_us\": %.1f}\n",
+      spawn_us, wall_us, cpu_us, lone_us);
   EXPECT_LT(cpu_us, 100);
 }
 

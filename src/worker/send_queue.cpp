@@ -6,8 +6,9 @@
 
 namespace treadle::worker {
 namespace {
-constexpr std::size_t kCopyUpTo = 4096;      // smaller payloads are copied beside their frame: cheaper than a part of their own
-constexpr std::size_t kGather = 64u << 10;   // bytes of gathered frames in one item
+constexpr std::size_t kCopyUpTo =
+    4096;  // smaller payloads are copied beside their frame: cheaper than a part of their own
+constexpr std::size_t kGather = 64u << 10;  // bytes of gathered frames in one item
 constexpr std::size_t kPartsAtOnce = 64;
 }  // namespace
 

@@ -1,5 +1,5 @@
-// Bytes on their way to one executor: small frames are gathered, large payloads stay where they are, and all of it leaves
-// with as few system calls as the socket allows.
+// Bytes on their way to one executor: small frames are gathered, large payloads stay where they are, and all of it
+// leaves with as few system calls as the socket allows.
 #pragma once
 
 #include <deque>
@@ -16,7 +16,8 @@ class SendQueue {
   std::string& frame();
   // Raw bytes of the frame just written.
   void add_raw(const Buffer& raw);
-  // Instead of raw bytes. `frame_bytes` is the length of the frame just written: the descriptor leaves with its first byte.
+  // Instead of raw bytes. `frame_bytes` is the length of the frame just written: the descriptor leaves with its first
+  // byte.
   void add_memfd(UniqueFd fd, std::size_t frame_bytes);
 
   enum class Sent { All, Full, Broken };

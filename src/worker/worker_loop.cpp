@@ -21,7 +21,8 @@ bool WorkerLoop::turn(Instant now) {
   return true;
 }
 
-// Until the core has nothing more to say to executors: an answer that comes at once (Recalled) may free work for another.
+// Until the core has nothing more to say to executors: an answer that comes at once (Recalled) may free work for
+// another.
 void WorkerLoop::settle(Instant now) {
   do {
     for (auto& event : std::exchange(events_, {})) core_.step(now, std::move(event), effects_);
@@ -36,7 +37,8 @@ void WorkerLoop::settle(Instant now) {
 
 void WorkerLoop::carry_out() {
   for (const auto& command : std::exchange(effects_.commands, {})) pool_.run(command, said_);
-  for (const auto& entry : std::exchange(effects_.trail, {})) runtime::log(runtime::LogLevel::Info, entry.event + " " + entry.fields);
+  for (const auto& entry : std::exchange(effects_.trail, {}))
+    runtime::log(runtime::LogLevel::Info, entry.event + " " + entry.fields);
 }
 
 }  // namespace treadle::worker

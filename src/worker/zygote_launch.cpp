@@ -76,7 +76,8 @@ struct Inheritance {
 };
 
 // In the child, after fork from a process with one thread. Does not return.
-[[noreturn]] void become_zygote(const Spec& spec, char* const* argv, char* const* env, const Inheritance& given, pid_t guard) {
+[[noreturn]] void become_zygote(const Spec& spec, char* const* argv, char* const* env, const Inheritance& given,
+                                pid_t guard) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != guard) ::_exit(126);
   const int socket = ::fcntl(given.socket, F_DUPFD_CLOEXEC, kFirstFreeFd);

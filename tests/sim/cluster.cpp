@@ -16,26 +16,33 @@ constexpr Duration kLookEvery = 100ms;
 
 std::string summary(const core::DispatcherMessage& m) {
   const auto n = [](auto value) { return std::to_string(value); };
-  return "seq=" + n(m.seq) + " ack=" + n(m.ack) + " attempts=" + n(m.attempts.size()) + " settled=" + n(m.settled.size()) + " revokes=" + n(m.revokes.size()) +
-         " functions=" + n(m.functions.size()) + (m.registered ? " registered" : "") + (m.reregister ? " reregister" : "") + (m.ping ? " ping" : "");
+  return "seq=" + n(m.seq) + " ack=" + n(m.ack) + " attempts=" + n(m.attempts.size()) +
+         " settled=" + n(m.settled.size()) + " revokes=" + n(m.revokes.size()) + " functions=" + n(m.functions.size()) +
+         (m.registered ? " registered" : "") + (m.reregister ? " reregister" : "") + (m.ping ? " ping" : "");
 }
 
 std::string summary(const core::WorkerMessage& m) {
   const auto n = [](auto value) { return std::to_string(value); };
-  return "seq=" + n(m.seq) + " ack=" + n(m.ack) + " free=" + n(m.free_slots) + " prefetch=" + n(m.prefetch) + " held=" + n(m.held.size()) +
-         " started=" + n(m.started.size()) + " outcomes=" + n(m.outcomes.size()) + " given_back=" + n(m.given_back.size()) + " wants=" + n(m.wants.size()) +
-         (m.registers ? " registers" : "") + (m.names_held ? " names_held" : "");
+  return "seq=" + n(m.seq) + " ack=" + n(m.ack) + " free=" + n(m.free_slots) + " prefetch=" + n(m.prefetch) +
+         " held=" + n(m.held.size()) + " started=" + n(m.started.size()) + " outcomes=" + n(m.outcomes.size()) +
+         " given_back=" + n(m.given_back.size()) + " wants=" + n(m.wants.size()) + (m.registers ? " registers" : "") +
+         (m.names_held ? " names_held" : "");
 }
 
 }  // namespace
 
 Cluster::Cluster(std::uint64_t seed, bool print_trail)
-    : seed_(seed), print_(print_trail), world_(seed), scenario_(Scenario::of(seed)), network_(world_, scenario_.mode == core::Mode::Local) {
+    : seed_(seed),
+      print_(print_trail),
+      world_(seed),
+      scenario_(Scenario::of(seed)),
+      network_(world_, scenario_.mode == core::Mode::Local) {
   if (print_) std::printf("seed %llu: %s\n", static_cast<unsigned long long>(seed), scenario_.describe().c_str());
 }
 
 void Cluster::violation(const std::string& text) {
-  if (verdict_.violations.size() < 20) verdict_.violations.push_back("at " + std::to_string(world_.now().ns / 1'000'000) + " ms: " + text);
+  if (verdict_.violations.size() < 20)
+    verdict_.violations.push_back("at " + std::to_string(world_.now().ns / 1'000'000) + " ms: " + text);
 }
 
 void Cluster::trail(const std::string& who, const std::string& text) {
@@ -43,9 +50,12 @@ void Cluster::trail(const std::string& who, const std::string& text) {
 }
 
 void Cluster::build() {
-  store_ = std::make_unique<store::MemoryStore>(world_, [](core::ErrorKind kind, TaskId task, const std::string& worker, const std::string& text) {
-    return core::worker_failure_object(task, worker, std::string(core::name_of(kind)) + ": " + text);
-  }, store::MemoryOptions{.manual_commit = true});
+  store_ = std::make_unique<store::MemoryStore>(
+      world_,
+      [](core::ErrorKind kind, TaskId task, const std::string& worker, const std::string& text) {
+        return core::worker_failure_object(task, worker, std::string(core::name_of(kind)) + ": " + text);
+      },
+      store::MemoryOptions{.manual_commit = true});
   for (const bool at_most_once : {false, true}) {
     core::Function function;
     function.id = FunctionId(Uuid{3, at_most_once});
@@ -57,28 +67,35 @@ void Cluster::build() {
     store_->put_function(std::move(function), [](Result<FunctionId> answer) { TREADLE_ASSERT(answer.has_value()); });
   }
   for (int i = 0; i < scenario_.dispatchers; ++i) {
-    core::DispatcherConfig config{.mode = scenario_.mode, .session = SessionId(Uuid{1, 1}), .name = "d" + std::to_string(i)};
+    core::DispatcherConfig config{
+        .mode = scenario_.mode, .session = SessionId(Uuid{1, 1}), .name = "d" + std::to_string(i)};
     if (scenario_.may_hang) config.time_limit = kTimeLimit;
-    dispatchers_.push_back(std::make_unique<DispatcherNode>(world_, *store_, config, [this](WorkerId id, core::DispatcherMessage message) {
-      const int number = static_cast<int>(id.lo);
-      trail("to worker " + std::to_string(number), summary(message));
-      network_.carry<core::DispatcherMessage>(number, std::move(message), [this, number](core::DispatcherMessage m) {
-        workers_[static_cast<std::size_t>(number)]->deliver(std::move(m));
-      });
-    }));
-    dispatchers_.back()->on_note = [this, i](const std::string& text) { trail("dispatcher " + std::to_string(i), text); };
+    dispatchers_.push_back(
+        std::make_unique<DispatcherNode>(world_, *store_, config, [this](WorkerId id, core::DispatcherMessage message) {
+          const int number = static_cast<int>(id.lo);
+          trail("to worker " + std::to_string(number), summary(message));
+          network_.carry<core::DispatcherMessage>(number, std::move(message),
+                                                  [this, number](core::DispatcherMessage m) {
+                                                    workers_[static_cast<std::size_t>(number)]->deliver(std::move(m));
+                                                  });
+        }));
+    dispatchers_.back()->on_note = [this, i](const std::string& text) {
+      trail("dispatcher " + std::to_string(i), text);
+    };
     dispatchers_.back()->set(scenario_.store);
   }
   store_->on_work([this] {
     for (auto& dispatcher : dispatchers_) dispatcher->hint();
   });
   for (int i = 0; i < scenario_.workers; ++i) {
-    workers_.push_back(std::make_unique<WorkerNode>(world_, log_, WorkerId(Uuid{2, static_cast<std::uint64_t>(i)}), scenario_.mode, scenario_.slots, scenario_.may_hang,
-                                                    [this, i](core::WorkerMessage message) {
-                                                      trail("from worker " + std::to_string(i), summary(message));
-                                                      DispatcherNode& to = *dispatchers_[static_cast<std::size_t>(i % scenario_.dispatchers)];
-                                                      network_.carry<core::WorkerMessage>(i, std::move(message), [&to](core::WorkerMessage m) { to.deliver(std::move(m)); });
-                                                    }));
+    workers_.push_back(std::make_unique<WorkerNode>(
+        world_, log_, WorkerId(Uuid{2, static_cast<std::uint64_t>(i)}), scenario_.mode, scenario_.slots,
+        scenario_.may_hang, [this, i](core::WorkerMessage message) {
+          trail("from worker " + std::to_string(i), summary(message));
+          DispatcherNode& to = *dispatchers_[static_cast<std::size_t>(i % scenario_.dispatchers)];
+          network_.carry<core::WorkerMessage>(i, std::move(message),
+                                              [&to](core::WorkerMessage m) { to.deliver(std::move(m)); });
+        }));
     workers_.back()->on_note = [this, i](const std::string& text) { trail("worker " + std::to_string(i), text); };
   }
   network_.set(scenario_.network);
@@ -109,12 +126,14 @@ void Cluster::look_at(std::vector<TaskId> tasks) {
     for (std::size_t i = 0; i < order.size(); ++i) {
       Client& client = clients_[order[i]];
       if (!views[i]) {
-        if (client.accepted) violation("accepted task " + to_string(order[i]) + " is lost: " + views[i].error().message);
+        if (client.accepted)
+          violation("accepted task " + to_string(order[i]) + " is lost: " + views[i].error().message);
         continue;
       }
       const store::TaskView& view = *views[i];
       if (core::is_terminal(client.seen)) {
-        const bool same = view.state == client.seen && view.result.bytes.view() == client.result && view.error_kind == client.kind;
+        const bool same =
+            view.state == client.seen && view.result.bytes.view() == client.result && view.error_kind == client.kind;
         if (!same) violation("terminal task " + to_string(order[i]) + " changed its answer");
       } else if (core::is_terminal(view.state)) {
         client.result = view.result.bytes.view();
@@ -138,8 +157,8 @@ void Cluster::cancel_some() {
 }
 
 std::size_t Cluster::unfinished() const {
-  return static_cast<std::size_t>(
-      std::ranges::count_if(clients_, [](const auto& c) { return c.second.accepted && !core::is_terminal(c.second.seen); }));
+  return static_cast<std::size_t>(std::ranges::count_if(
+      clients_, [](const auto& c) { return c.second.accepted && !core::is_terminal(c.second.seen); }));
 }
 
 // ---- faults ----
@@ -170,9 +189,13 @@ void Cluster::plan_faults() {
   for (int i = 0; i < scenario_.stalls; ++i) {
     const Duration length = world_.rng.chance(0.5) ? world_.between(100ms, 2s) : world_.between(12s, 30s);
     if (world_.rng.chance(0.5)) {
-      world_.at(some_time(), [this, length, &worker = any(workers_)] { trail("fault", "worker stands still"), worker.stall(length); });
+      world_.at(some_time(), [this, length, &worker = any(workers_)] {
+        trail("fault", "worker stands still"), worker.stall(length);
+      });
     } else {
-      world_.at(some_time(), [this, length, &dispatcher = any(dispatchers_)] { trail("fault", "dispatcher stands still"), dispatcher.stall(length); });
+      world_.at(some_time(), [this, length, &dispatcher = any(dispatchers_)] {
+        trail("fault", "dispatcher stands still"), dispatcher.stall(length);
+      });
     }
   }
   for (int i = 0; i < scenario_.partitions; ++i) {
@@ -221,9 +244,11 @@ void Cluster::check_now() {
     if (!worker->alive()) continue;
     if (worker->executors().running() > worker->slots()) violation("more tasks run than there are slots");
   }
-  if (scenario_.process_crashes > 0) return;  // a store that crashed may use a number again, and starts are told apart by it
+  if (scenario_.process_crashes > 0)
+    return;  // a store that crashed may use a number again, and starts are told apart by it
   for (const auto& [token, starts] : log_.starts_of_token) {
-    if (starts > 1) violation("token " + std::to_string(token.value) + " was started " + std::to_string(starts) + " times");
+    if (starts > 1)
+      violation("token " + std::to_string(token.value) + " was started " + std::to_string(starts) + " times");
   }
 }
 
@@ -239,16 +264,20 @@ void Cluster::judge(TaskId id, const Client& client) {
   if (!core::is_terminal(client.seen)) return violation("task " + name() + " never ended");
   const auto runs = log_.tasks.find(id);
   const std::uint32_t starts = runs == log_.tasks.end() ? 0 : runs->second.starts;
-  if (client.at_most_once && starts > 1) violation("at-most-once task " + name() + " was started " + std::to_string(starts) + " times");
+  if (client.at_most_once && starts > 1)
+    violation("at-most-once task " + name() + " was started " + std::to_string(starts) + " times");
   const Plan plan = plan_of(id, scenario_.may_hang);
   if (client.seen == core::TaskState::Completed) {
-    if (plan.behaviour != Behaviour::Return) violation("task " + name() + " completed though its function never returns");
+    if (plan.behaviour != Behaviour::Return)
+      violation("task " + name() + " completed though its function never returns");
     if (client.result != result_of(id)) violation("task " + name() + " has another task's result");
     if (starts == 0) violation("task " + name() + " completed and never ran");
     return;
   }
   using enum core::ErrorKind;
-  const auto is_one_of = [&](std::initializer_list<core::ErrorKind> kinds) { return std::ranges::find(kinds, client.kind) != kinds.end(); };
+  const auto is_one_of = [&](std::initializer_list<core::ErrorKind> kinds) {
+    return std::ranges::find(kinds, client.kind) != kinds.end();
+  };
   if (client.kind == Cancelled && client.cancel_asked) return;
   if (client.kind == WorkerLost && (client.at_most_once || starts > 1 || scenario_.process_crashes > 0)) return;
   // A worker that stood still past the limit may find it passed, or the dispatcher's backstop may.
@@ -263,7 +292,8 @@ void Cluster::judge(TaskId id, const Client& client) {
 Verdict Cluster::run() {
   build();
   pump_store();
-  for (int i = 0; i < scenario_.tasks; ++i) world_.after(world_.between(0ms, scenario_.faults_end - 1s), [this, i] { submit(i); });
+  for (int i = 0; i < scenario_.tasks; ++i)
+    world_.after(world_.between(0ms, scenario_.faults_end - 1s), [this, i] { submit(i); });
   plan_faults();
   const Instant faults_end = world_.now() + scenario_.faults_end;
   const Instant give_up = faults_end + kLivenessBound;

@@ -1,4 +1,5 @@
-// A whole simulated service from one seed: clients, one store, dispatchers, workers, and faults; and the checkers outside of it.
+// A whole simulated service from one seed: clients, one store, dispatchers, workers, and faults; and the checkers
+// outside of it.
 #pragma once
 
 #include <cstdint>
@@ -36,9 +37,10 @@ struct Scenario {
 
 struct Verdict {
   std::vector<std::string> violations;  // empty: all promises were kept
-  std::uint64_t events = 0, accepted = 0, completed = 0, failed = 0, starts = 0, requeued = 0, stale = 0, adopted = 0, reaped = 0;
-  std::uint64_t messages_dropped = 0, answers_lost = 0, claims_replayed = 0, worker_deaths = 0, dispatcher_deaths = 0, crashes = 0,
-                held_at_death = 0, recalled = 0, cancelled = 0;
+  std::uint64_t events = 0, accepted = 0, completed = 0, failed = 0, starts = 0, requeued = 0, stale = 0, adopted = 0,
+                reaped = 0;
+  std::uint64_t messages_dropped = 0, answers_lost = 0, claims_replayed = 0, worker_deaths = 0, dispatcher_deaths = 0,
+                crashes = 0, held_at_death = 0, recalled = 0, cancelled = 0;
   Duration longest_after_faults{0};
 };
 

@@ -102,7 +102,8 @@ void DispatcherNode::carry_out(DispatcherEffect& effect) {
     store_.finish(e->session, std::move(e->items), answer<std::vector<FinishAnswer>>(event::Finished{e->batch, away}));
   } else if (auto* e = std::get_if<effect::Requeue>(&effect)) {
     if (refuses()) return answer<std::vector<RequeueAnswer>>(event::Requeued{e->batch, away})(away);
-    store_.requeue(e->session, std::move(e->items), answer<std::vector<RequeueAnswer>>(event::Requeued{e->batch, away}));
+    store_.requeue(e->session, std::move(e->items),
+                   answer<std::vector<RequeueAnswer>>(event::Requeued{e->batch, away}));
   } else if (auto* e = std::get_if<effect::Adopt>(&effect)) {
     store_.adopt(e->session, std::move(e->items), answer<std::vector<AdoptAnswer>>(event::Adopted{e->batch, away}));
   } else if (auto* e = std::get_if<effect::Reassert>(&effect)) {

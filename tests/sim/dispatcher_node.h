@@ -1,5 +1,5 @@
-// One simulated dispatcher: the real core, a store that answers late or loses answers, and a network end. It can die at any
-// effect and come back as another session.
+// One simulated dispatcher: the real core, a store that answers late or loses answers, and a network end. It can die at
+// any effect and come back as another session.
 #pragma once
 
 #include <functional>
@@ -52,8 +52,8 @@ class DispatcherNode {
   StoreFaults faults_;
   std::unique_ptr<core::Dispatcher> core_;
   std::vector<core::DispatcherEvent> events_;
-  std::uint64_t life_ = 0;     // of the core: answers to an earlier one are dropped
-  std::uint64_t die_in_ = 0;   // effects from now; 0 = not planned
+  std::uint64_t life_ = 0;    // of the core: answers to an earlier one are dropped
+  std::uint64_t die_in_ = 0;  // effects from now; 0 = not planned
   std::uint64_t last_call_ = 0;
   Instant stalled_until_;
   Instant wake_at_ = Instant::never();

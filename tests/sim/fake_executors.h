@@ -1,4 +1,5 @@
-// Executors of one simulated worker: keep the law of the pipe (docs/executor-protocol.md) exactly, run plans instead of Python.
+// Executors of one simulated worker: keep the law of the pipe (docs/executor-protocol.md) exactly, run plans instead of
+// Python.
 #pragma once
 
 #include <deque>

@@ -39,7 +39,9 @@ class Network {
       ++duplicated;
       world_.after(delay(), [message, deliver] { deliver(message); });
     }
-    world_.after(delay(), [message = std::move(message), deliver = std::move(deliver)]() mutable { deliver(std::move(message)); });
+    world_.after(delay(), [message = std::move(message), deliver = std::move(deliver)]() mutable {
+      deliver(std::move(message));
+    });
   }
 
   std::uint64_t sent = 0, dropped = 0, duplicated = 0;

@@ -6,7 +6,8 @@ namespace treadle::sim {
 
 using namespace core;
 
-WorkerNode::WorkerNode(World& world, RunLog& log, WorkerId id, core::Mode mode, std::uint32_t slots, bool may_hang, Send send)
+WorkerNode::WorkerNode(World& world, RunLog& log, WorkerId id, core::Mode mode, std::uint32_t slots, bool may_hang,
+                       Send send)
     : world_(world), log_(log), id_(id), mode_(mode), slots_(slots), may_hang_(may_hang), send_(std::move(send)) {
   start();
 }

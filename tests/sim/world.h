@@ -21,7 +21,9 @@ class World final : public Clock {
   WallMs wall() const override { return {1'700'000'000'000 + wall_step_ms_ + now_.ns / 1'000'000}; }
   void step_wall_clock(std::int64_t ms) { wall_step_ms_ += ms; }
 
-  void at(Instant when, Callback<void()> what) { heap_.push({std::max(when, now_), next_++, std::make_shared<Callback<void()>>(std::move(what))}); }
+  void at(Instant when, Callback<void()> what) {
+    heap_.push({std::max(when, now_), next_++, std::make_shared<Callback<void()>>(std::move(what))});
+  }
   void after(Duration delay, Callback<void()> what) { at(now_ + delay, std::move(what)); }
   // Runs the next thing; false: nothing is left.
   bool step() {
@@ -34,7 +36,8 @@ class World final : public Clock {
     return true;
   }
   Duration between(Duration least, Duration most) {
-    return least + Duration(static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>((most - least).count() + 1))));
+    return least +
+           Duration(static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>((most - least).count() + 1))));
   }
 
   Rng rng;

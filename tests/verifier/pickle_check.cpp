@@ -1,5 +1,6 @@
 // Reads payloads, each behind its length in 8 bytes (little endian), and prints the verdict on each as a line of JSON.
-// --splits: also feeds each payload cut in two at every place, and byte by byte; "splits" counts the cuts that gave the same verdict.
+// --splits: also feeds each payload cut in two at every place, and byte by byte; "splits" counts the cuts that gave the
+// same verdict.
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -53,11 +54,12 @@ void print(const Result<PickleReport>& result, long long ns) {
   }
   const core::PayloadFacts& facts = result->facts;
   const auto function = core::check_function(*result);
-  std::printf("{\"ok\": true, \"ns\": %lld, \"root\": %s, \"args\": %s, \"data\": %s, \"main\": %s, \"dill\": %s, "
-              "\"cloudpickle\": %s, \"protocol\": %d, \"minor\": %d, \"not_function\": %s",
-              ns, quoted(core::kind_name(result->root)).c_str(), truth(result->is_args), truth(result->only_data),
-              truth(facts.names_main), truth(facts.names_dill), truth(facts.names_cloudpickle), facts.protocol,
-              facts.python_minor, quoted(function ? "" : function.error().message).c_str());
+  std::printf(
+      "{\"ok\": true, \"ns\": %lld, \"root\": %s, \"args\": %s, \"data\": %s, \"main\": %s, \"dill\": %s, "
+      "\"cloudpickle\": %s, \"protocol\": %d, \"minor\": %d, \"not_function\": %s",
+      ns, quoted(core::kind_name(result->root)).c_str(), truth(result->is_args), truth(result->only_data),
+      truth(facts.names_main), truth(facts.names_dill), truth(facts.names_cloudpickle), facts.protocol,
+      facts.python_minor, quoted(function ? "" : function.error().message).c_str());
 }
 
 }  // namespace
@@ -72,7 +74,8 @@ int main(int argc, char** argv) {
     if (!std::cin.read(bytes.data(), static_cast<std::streamsize>(size))) return 1;
     const auto begin = std::chrono::steady_clock::now();
     const Result<PickleReport> result = core::verify_pickle(bytes);
-    const auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - begin).count();
+    const auto ns =
+        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - begin).count();
     print(result, static_cast<long long>(ns));
     if (splits) std::printf(", \"splits\": %zu", equal_splits(bytes, result));
     std::printf("}\n");

@@ -13,7 +13,8 @@ LedgerStoreConfig with_failure(LedgerStoreConfig config, FailureWriter failure) 
 }  // namespace
 
 MemoryStore::MemoryStore(const Clock& clock, FailureWriter failure, MemoryOptions options)
-    : LedgerStore(with_failure(std::move(options.store), std::move(failure)), clock, std::make_unique<MemoryTable>(options.manual_commit)) {}
+    : LedgerStore(with_failure(std::move(options.store), std::move(failure)), clock,
+                  std::make_unique<MemoryTable>(options.manual_commit)) {}
 
 MemoryTable& MemoryStore::memory() { return static_cast<MemoryTable&>(table()); }
 const MemoryTable& MemoryStore::memory() const { return static_cast<const MemoryTable&>(table()); }

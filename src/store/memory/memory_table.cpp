@@ -37,7 +37,8 @@ void MemoryTable::close() { apply_up_to(commits()); }
 void MemoryTable::apply(change::Insert& insert, Report& report) {
   Submission& task = insert.task;
   last_seq_ = std::max(last_seq_, insert.seq);
-  const std::string key = task.idempotency_key.empty() ? std::string() : task.idempotency_scope + '\0' + task.idempotency_key;
+  const std::string key =
+      task.idempotency_key.empty() ? std::string() : task.idempotency_scope + '\0' + task.idempotency_key;
   if (const auto same = seqs_.find(task.id); same != seqs_.end()) {
     report.clashes.push_back({insert.seq, task.id, true});
     return;
@@ -134,7 +135,8 @@ const MemoryTable::Row* MemoryTable::find(TaskId id) const {
 }
 
 TaskView MemoryTable::view_of(const Row& row, bool with_result) const {
-  return {row.live.id, row.live.function->id, row.live.state, row.outcome.kind, row.live.attempt, with_result ? row.outcome.result : core::Payload{}};
+  return {row.live.id,      row.live.function->id, row.live.state,
+          row.outcome.kind, row.live.attempt,      with_result ? row.outcome.result : core::Payload{}};
 }
 
 void MemoryTable::load_live(Callback<void(LiveRow)> row) {
@@ -218,11 +220,13 @@ void MemoryTable::read_body(Digest digest, Done<Result<core::Payload>> done) {
   done(it->second);
 }
 
-void MemoryTable::read_functions(std::string cursor, std::uint32_t limit, Done<Result<std::vector<FunctionSummary>>> done) {
+void MemoryTable::read_functions(std::string cursor, std::uint32_t limit,
+                                 Done<Result<std::vector<FunctionSummary>>> done) {
   const auto after = parse_cursor(cursor, 0);
   if (!after) return done(after.error());
   std::vector<FunctionSummary> page;
-  for (auto it = functions_by_no_.upper_bound(*after); it != functions_by_no_.end() && page.size() < std::min(limit, kListLimit); ++it) {
+  for (auto it = functions_by_no_.upper_bound(*after);
+       it != functions_by_no_.end() && page.size() < std::min(limit, kListLimit); ++it) {
     const FunctionInfo& info = *it->second;
     page.push_back({info.id, info.name, info.digest, info.body_bytes, info.created, std::to_string(info.no)});
   }

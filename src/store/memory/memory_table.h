@@ -1,4 +1,5 @@
-// The table of the memory engine: maps, on the loop thread. What was handed over becomes durable in order, when it is asked to.
+// The table of the memory engine: maps, on the loop thread. What was handed over becomes durable in order, when it is
+// asked to.
 #pragma once
 
 #include <deque>
@@ -22,14 +23,17 @@ class MemoryTable final : public Table {
   bool deliver_reads() override { return false; }
   void load_live(Callback<void(LiveRow)> row) override;
   std::uint64_t last_seq() const override { return last_seq_; }
-  std::uint64_t last_function_no() const override { return functions_by_no_.empty() ? 0 : functions_by_no_.rbegin()->first; }
+  std::uint64_t last_function_no() const override {
+    return functions_by_no_.empty() ? 0 : functions_by_no_.rbegin()->first;
+  }
   void read_ended(std::vector<TaskId> ids, bool with_results, Done<std::vector<Result<EndedTask>>> done) override;
   void read_args(std::vector<std::pair<std::uint64_t, TaskId>> tasks, Done<std::vector<SeqArgs>> done) override;
   void read_story(TaskId id, Done<Result<TaskStory>> done) override;
   void read_list(ListFilter filter, Done<Result<TaskPage>> done) override;
   void read_function(FunctionId id, Done<Result<FunctionRecord>> done) override;
   void read_body(Digest digest, Done<Result<core::Payload>> done) override;
-  void read_functions(std::string cursor, std::uint32_t limit, Done<Result<std::vector<FunctionSummary>>> done) override;
+  void read_functions(std::string cursor, std::uint32_t limit,
+                      Done<Result<std::vector<FunctionSummary>>> done) override;
   Level level() const override { return Level::None; }
   std::string describe() const override { return "memory: nothing outlives the process"; }
   int wake_fd() const override { return -1; }

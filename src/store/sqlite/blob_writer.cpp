@@ -69,7 +69,8 @@ void BlobWriter::run() {
 
 // False: there is no room for it now, and it was decided already: it has to be tried again.
 bool BlobWriter::write(Commit& commit) {
-  const bool all_new = std::all_of(commit.changes.begin(), commit.changes.end(), [](const Change& c) { return is_new(c); });
+  const bool all_new =
+      std::all_of(commit.changes.begin(), commit.changes.end(), [](const Change& c) { return is_new(c); });
   if (const auto written = write_files(commit); !written) {
     if (written.error().code != Code::DiskFull) {
       if (config_.fatal) return config_.fatal(written.error().message), true;

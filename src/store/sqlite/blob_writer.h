@@ -1,4 +1,5 @@
-// Writes big payloads to their files on a thread of its own, and lets their rows go on to the writer when the files are safe.
+// Writes big payloads to their files on a thread of its own, and lets their rows go on to the writer when the files are
+// safe.
 #pragma once
 
 #include <condition_variable>

@@ -20,7 +20,8 @@ BlobName named(const std::string& stem, const char* kind) { return {stem.substr(
 
 Error disk_error(const std::string& what, const std::string& path, int error) {
   const bool full = error == ENOSPC || error == EDQUOT;
-  return fail(full ? Code::DiskFull : Code::StoreError, what + " " + path + ": " + std::strerror(error) + (full ? ". Free some space." : "."));
+  return fail(full ? Code::DiskFull : Code::StoreError,
+              what + " " + path + ": " + std::strerror(error) + (full ? ". Free some space." : "."));
 }
 
 bool write_all(int fd, std::string_view bytes) {
@@ -83,7 +84,8 @@ Result<void> Blobs::write(const BlobName& name, std::string_view bytes) const {
 Result<Buffer> Blobs::read(const BlobName& name) const {
   const std::string path = path_of(name);
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return fail(Code::StoreError, "The payload file " + path + " cannot be opened: " + std::strerror(errno) + ".");
+  if (fd < 0)
+    return fail(Code::StoreError, "The payload file " + path + " cannot be opened: " + std::strerror(errno) + ".");
   struct stat known;
   if (fstat(fd, &known) != 0 || known.st_size == 0) {
     close(fd);
@@ -93,7 +95,8 @@ Result<Buffer> Blobs::read(const BlobName& name) const {
   void* data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
   const int error = errno;
   close(fd);
-  if (data == MAP_FAILED) return fail(Code::StoreError, "The payload file " + path + " cannot be mapped: " + std::strerror(error) + ".");
+  if (data == MAP_FAILED)
+    return fail(Code::StoreError, "The payload file " + path + " cannot be mapped: " + std::strerror(error) + ".");
   std::shared_ptr<const void> owner(data, [size](const void* mapped) { munmap(const_cast<void*>(mapped), size); });
   return Buffer::from(std::move(owner), {static_cast<const char*>(data), size});
 }

@@ -1,4 +1,5 @@
-// Payloads above limits::kInline, each in a file of its own below blobs/: so that no row and no commit ever carries them.
+// Payloads above limits::kInline, each in a file of its own below blobs/: so that no row and no commit ever carries
+// them.
 #pragma once
 
 #include <atomic>

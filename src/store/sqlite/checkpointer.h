@@ -1,5 +1,5 @@
-// Copies the WAL back into the database on a thread of its own, so that commits need not. It never makes the WAL start over:
-// while a writer is busy only the writer itself can do that (Writer::reuse_wal).
+// Copies the WAL back into the database on a thread of its own, so that commits need not. It never makes the WAL start
+// over: while a writer is busy only the writer itself can do that (Writer::reuse_wal).
 #pragma once
 
 #include <atomic>
@@ -22,8 +22,8 @@ class Checkpointer {
 
   // Any thread. The WAL has so many frames now.
   void grown_to(int frames);
-  int copied() const { return copied_; }   // frames from the beginning of the WAL that are in the database
-  void started_over();                      // the WAL is used from its beginning again
+  int copied() const { return copied_; }  // frames from the beginning of the WAL that are in the database
+  void started_over();                    // the WAL is used from its beginning again
   void stop();
 
  private:

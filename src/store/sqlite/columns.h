@@ -10,7 +10,8 @@ namespace treadle::store {
 
 inline constexpr int kOptionColumns = 11;
 inline const std::string kOptionNames =
-    "delivery, isolation, max_attempts, retries, retry_delay_ms, time_limit_ms, priority, memory_limit, queue, environment, more";
+    "delivery, isolation, max_attempts, retries, retry_delay_ms, time_limit_ms, priority, memory_limit, queue, "
+    "environment, more";
 
 // Into kOptionColumns parameters from `at` on.
 inline void bind_options(Statement& to, int at, const core::Options& options) {

@@ -2,9 +2,9 @@
 
 #include <sqlite3.h>
 
+#include <endian.h>
 #include <array>
 #include <cstring>
-#include <endian.h>
 
 namespace treadle::store {
 namespace {
@@ -23,7 +23,8 @@ void Statement::Finalize::operator()(sqlite3_stmt* statement) const { sqlite3_fi
 
 Statement::Statement(sqlite3* db, std::string_view sql) : db_(db) {
   sqlite3_stmt* made = nullptr;
-  if (const int code = sqlite3_prepare_v3(db, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &made, nullptr)) {
+  if (const int code =
+          sqlite3_prepare_v3(db, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &made, nullptr)) {
     raise(db, code, sql);
   }
   statement_.reset(made);
@@ -75,7 +76,8 @@ bool Statement::step() {
   const int code = sqlite3_step(statement_.get());
   if (code == SQLITE_ROW) return true;
   if (code == SQLITE_DONE) return false;
-  SqliteError error(sqlite3_extended_errcode(db_), std::string(sqlite3_sql(statement_.get())) + ": " + sqlite3_errmsg(db_));
+  SqliteError error(sqlite3_extended_errcode(db_),
+                    std::string(sqlite3_sql(statement_.get())) + ": " + sqlite3_errmsg(db_));
   sqlite3_reset(statement_.get());
   throw error;
 }

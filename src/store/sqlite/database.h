@@ -32,7 +32,7 @@ class Statement {
   Statement(sqlite3* db, std::string_view sql);
 
   Statement& bind(int at, std::int64_t value);
-  Statement& bind_or_null(int at, std::int64_t value);  // 0 is kept as NULL
+  Statement& bind_or_null(int at, std::int64_t value);   // 0 is kept as NULL
   Statement& bind_text(int at, std::string_view value);  // "" is kept as NULL
   Statement& bind_blob(int at, std::string_view value);
   Statement& bind_id(int at, const Uuid& id);            // 16 bytes, most significant first

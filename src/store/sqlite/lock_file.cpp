@@ -33,8 +33,8 @@ Result<LockFile> LockFile::take(const std::string& dir) {
     char pid[32] = "";
     const ssize_t got = pread(lock.fd_, pid, sizeof pid - 1, 0);
     const std::string owner = got > 0 ? std::string(pid, static_cast<std::size_t>(got)) : "unknown";
-    return fail(Code::Conflict, "the data directory " + dir + " is in use by process " + owner.substr(0, owner.find('\n')) +
-                                    ". Stop that one, or use another --data-dir.");
+    return fail(Code::Conflict, "the data directory " + dir + " is in use by process " +
+                                    owner.substr(0, owner.find('\n')) + ". Stop that one, or use another --data-dir.");
   }
   const std::string pid = std::to_string(getpid()) + "\n";
   if (ftruncate(lock.fd_, 0) != 0 || pwrite(lock.fd_, pid.data(), pid.size(), 0) < 0) {

@@ -36,8 +36,8 @@ class Mailbox {
   std::mutex mutex_;
   std::vector<Report> reports_;
   std::vector<Callback<void()>> reads_;
-  bool awake_ = false;              // the eventfd was written, and the loop has not emptied the box since
-  std::atomic<bool> full_{false};   // there is something in it
+  bool awake_ = false;             // the eventfd was written, and the loop has not emptied the box since
+  std::atomic<bool> full_{false};  // there is something in it
 };
 
 }  // namespace treadle::store

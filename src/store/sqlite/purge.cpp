@@ -14,7 +14,8 @@ constexpr std::int64_t kNeverYoungerMs = 3600 * 1000;  // however little room th
 Purge::Purge(Database& db, const Blobs& blobs, const SqliteConfig& config)
     : db_(db), blobs_(blobs), keep_completed_ms_(config.keep_completed_ms), keep_failed_ms_(config.keep_failed_ms) {
   page_bytes_ = db.integer("PRAGMA page_size");
-  look_ = db.prepare("SELECT seq, id, state, finished, args_bytes, result_bytes FROM tasks WHERE seq > ? ORDER BY seq LIMIT ?");
+  look_ = db.prepare(
+      "SELECT seq, id, state, finished, args_bytes, result_bytes FROM tasks WHERE seq > ? ORDER BY seq LIMIT ?");
   delete_task_ = db.prepare("DELETE FROM tasks WHERE seq = ?");
   delete_args_ = db.prepare("DELETE FROM args WHERE seq = ?");
   delete_result_ = db.prepare("DELETE FROM results WHERE seq = ?");
@@ -61,7 +62,8 @@ std::uint64_t Purge::finished_bytes(std::int64_t live_bytes) {
   page_count_.step();
   const std::int64_t pages = page_count_.integer(0);
   page_count_.reset();
-  const std::int64_t used = pages * page_bytes_ - static_cast<std::int64_t>(reusable_bytes() - blobs_.bytes()) - live_bytes;
+  const std::int64_t used =
+      pages * page_bytes_ - static_cast<std::int64_t>(reusable_bytes() - blobs_.bytes()) - live_bytes;
   return static_cast<std::uint64_t>(std::max<std::int64_t>(used, 0));
 }
 

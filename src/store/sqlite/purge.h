@@ -1,4 +1,5 @@
-// Forgets finished tasks that are older than they are kept, or that together take too much room; oldest first, in small steps.
+// Forgets finished tasks that are older than they are kept, or that together take too much room; oldest first, in small
+// steps.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +15,8 @@ class Purge {
  public:
   Purge(Database& db, const Blobs& blobs, const SqliteConfig& config);
 
-  // Looks at the next 500 tasks, inside a transaction that the caller has begun. False: the round is over. Files that are to
-  // go when the transaction is durable are added to `dead`.
+  // Looks at the next 500 tasks, inside a transaction that the caller has begun. False: the round is over. Files that
+  // are to go when the transaction is durable are added to `dead`.
   bool step(WallMs wall, bool over_size, std::vector<BlobName>& dead);
   // Database pages in use and blobs, less the arguments of waiting tasks.
   std::uint64_t finished_bytes(std::int64_t live_bytes);

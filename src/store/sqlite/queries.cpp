@@ -31,7 +31,9 @@ TaskView view_of(const Statement& row, int at) {
   return view;
 }
 
-Error read_error(const SqliteError& error) { return fail(Code::StoreError, std::string("The store cannot be read: ") + error.what()); }
+Error read_error(const SqliteError& error) {
+  return fail(Code::StoreError, std::string("The store cannot be read: ") + error.what());
+}
 Error no_task(TaskId id) { return fail(Code::NotFound, "There is no task " + to_string(id) + "."); }
 
 // Ends a statement's read, however the function is left: an open one would pin the WAL.
@@ -71,17 +73,24 @@ Queries::Queries(const std::string& path, const Blobs& blobs) : db_(path, Databa
   args_facts_ = db_.prepare("SELECT args_bytes, args_facts FROM tasks WHERE seq = ?");
   args_ = db_.prepare("SELECT bytes FROM args WHERE seq = ?");
   story_ = db_.prepare("SELECT " + view +
-                       ", t.seq, t.result_bytes, t.result_facts, t.losses, t.kills, t.worker, t.last_error, t.accepted, t.claimed, t.started,"
-                       " t.finished, t.exit_code, t.signal, t.peak_rss, t.cpu_us, t.started_ns, t.finished_ns, t.cancel_requested, t.task_group,"
+                       ", t.seq, t.result_bytes, t.result_facts, t.losses, t.kills, t.worker, t.last_error, "
+                       "t.accepted, t.claimed, t.started,"
+                       " t.finished, t.exit_code, t.signal, t.peak_rss, t.cpu_us, t.started_ns, t.finished_ns, "
+                       "t.cancel_requested, t.task_group,"
                        " r.error_type, r.error_message, r.traceback, r.output, " +
                        prefixed(kOptionNames, "t.") + from + "LEFT JOIN results r ON r.seq = t.seq WHERE t.id = ?");
-  list_ = db_.prepare("SELECT " + view + ", t.seq, t.task_group" + from + "WHERE t.seq < ? ORDER BY t.seq DESC LIMIT ?");
-  list_group_ = db_.prepare("SELECT " + view + ", t.seq, t.task_group FROM tasks t INDEXED BY tasks_group JOIN functions f ON f.no = t.function "
-                            "WHERE t.task_group = ?3 AND t.seq < ?1 ORDER BY t.seq DESC LIMIT ?2");
+  list_ =
+      db_.prepare("SELECT " + view + ", t.seq, t.task_group" + from + "WHERE t.seq < ? ORDER BY t.seq DESC LIMIT ?");
+  list_group_ =
+      db_.prepare("SELECT " + view +
+                  ", t.seq, t.task_group FROM tasks t INDEXED BY tasks_group JOIN functions f ON f.no = t.function "
+                  "WHERE t.task_group = ?3 AND t.seq < ?1 ORDER BY t.seq DESC LIMIT ?2");
   function_ = db_.prepare("SELECT " + function + " FROM functions f WHERE f.id = ?");
   body_ = db_.prepare("SELECT bytes FROM bodies WHERE digest = ?");
   body_facts_ = db_.prepare("SELECT facts FROM functions WHERE digest = ? LIMIT 1");
-  functions_ = db_.prepare("SELECT f.no, f.id, f.name, f.digest, f.body_bytes, f.created FROM functions f WHERE f.no > ? ORDER BY f.no LIMIT ?");
+  functions_ = db_.prepare(
+      "SELECT f.no, f.id, f.name, f.digest, f.body_bytes, f.created FROM functions f WHERE f.no > ? ORDER BY f.no "
+      "LIMIT ?");
 }
 
 // ---- tasks ----
@@ -112,7 +121,8 @@ Result<EndedTask> Queries::ended_one(TaskId id, bool with_result) {
 
 Result<Buffer> Queries::result_bytes(std::int64_t seq, TaskId id) {
   const Reading reading(result_);
-  if (!result_.bind(1, seq).step()) return fail(Code::StoreError, "The result of task " + to_string(id) + " is missing from the store.");
+  if (!result_.bind(1, seq).step())
+    return fail(Code::StoreError, "The result of task " + to_string(id) + " is missing from the store.");
   if (result_.is_null(0)) return blobs_.read(BlobName::result(id));
   return Buffer::of(std::string(result_.blob(0)));
 }
@@ -135,7 +145,8 @@ Result<core::Payload> Queries::args_one(std::uint64_t seq, TaskId id) {
   if (!args_facts_.bind(1, static_cast<std::int64_t>(seq)).step()) return no_task(id);
   args.facts = core::PayloadFacts::unpack(static_cast<std::uint32_t>(args_facts_.integer(1)));
   if (args_facts_.integer(0) == 0) return args;
-  if (!args_.bind(1, static_cast<std::int64_t>(seq)).step()) return fail(Code::StoreError, "The arguments of task " + to_string(id) + " are missing from the store.");
+  if (!args_.bind(1, static_cast<std::int64_t>(seq)).step())
+    return fail(Code::StoreError, "The arguments of task " + to_string(id) + " are missing from the store.");
   if (args_.is_null(0)) {
     TRY(args.bytes, blobs_.read(BlobName::args(id)));
   } else {
@@ -185,7 +196,8 @@ Result<TaskPage> Queries::list(const ListFilter& filter) try {
   const std::uint32_t limit = std::min(filter.limit, kListLimit);
   Statement& rows = filter.group.empty() ? list_ : list_group_;
   const Reading reading(rows);
-  rows.bind(1, static_cast<std::int64_t>(std::min<std::uint64_t>(before, std::numeric_limits<std::int64_t>::max()))).bind(2, kListExamined);
+  rows.bind(1, static_cast<std::int64_t>(std::min<std::uint64_t>(before, std::numeric_limits<std::int64_t>::max())))
+      .bind(2, kListExamined);
   if (!filter.group.empty()) rows.bind_text(3, filter.group);
   TaskPage page;
   std::uint32_t examined = 0;
@@ -209,7 +221,8 @@ Result<TaskPage> Queries::list(const ListFilter& filter) try {
 
 Result<Buffer> Queries::body_bytes(const Digest& digest) {
   const Reading reading(body_);
-  if (!body_.bind_digest(1, digest).step()) return fail(Code::NotFound, "There is no function body " + to_string(digest) + ".");
+  if (!body_.bind_digest(1, digest).step())
+    return fail(Code::NotFound, "There is no function body " + to_string(digest) + ".");
   if (body_.is_null(0)) return blobs_.read(BlobName::body(digest));
   return Buffer::of(std::string(body_.blob(0)));
 }
@@ -229,7 +242,8 @@ Result<core::Payload> Queries::body(Digest digest) try {
   core::Payload body;
   TRY(body.bytes, body_bytes(digest));
   const Reading reading(body_facts_);
-  if (body_facts_.bind_digest(1, digest).step()) body.facts = core::PayloadFacts::unpack(static_cast<std::uint32_t>(body_facts_.integer(0)));
+  if (body_facts_.bind_digest(1, digest).step())
+    body.facts = core::PayloadFacts::unpack(static_cast<std::uint32_t>(body_facts_.integer(0)));
   return body;
 } catch (const SqliteError& error) {
   return read_error(error);
@@ -242,7 +256,11 @@ Result<std::vector<FunctionSummary>> Queries::functions(const std::string& curso
   std::vector<FunctionSummary> page;
   while (functions_.step()) {
     const Statement& row = functions_;
-    page.push_back({FunctionId(row.id(1)), row.text(2), row.digest(3), static_cast<std::uint64_t>(row.integer(4)), {row.integer(5)},
+    page.push_back({FunctionId(row.id(1)),
+                    row.text(2),
+                    row.digest(3),
+                    static_cast<std::uint64_t>(row.integer(4)),
+                    {row.integer(5)},
                     std::to_string(row.integer(0))});
   }
   return page;

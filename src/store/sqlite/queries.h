@@ -1,4 +1,5 @@
-// Everything that is read back from the tables, on one read-only connection. Errors of the database come back as values.
+// Everything that is read back from the tables, on one read-only connection. Errors of the database come back as
+// values.
 #pragma once
 
 #include <cstdint>

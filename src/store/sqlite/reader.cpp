@@ -4,7 +4,8 @@
 
 namespace treadle::store {
 
-Reader::Reader(const std::string& path, const Blobs& blobs, Mailbox& mailbox) : queries_(path, blobs), mailbox_(mailbox) {
+Reader::Reader(const std::string& path, const Blobs& blobs, Mailbox& mailbox)
+    : queries_(path, blobs), mailbox_(mailbox) {
   thread_ = std::thread([this] { run(); });
 }
 

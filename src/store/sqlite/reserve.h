@@ -11,7 +11,7 @@ class Reserve {
   // `bytes` 0: 64 MiB, or an eighth of a small file system.
   Reserve(const std::string& dir, std::uint64_t bytes);
 
-  bool make();     // false: there is no room for it
+  bool make();  // false: there is no room for it
   void give_up();
   // There is room for the reserve and as much again (`reusable`: free pages inside the database).
   bool has_room_again(std::uint64_t reusable) const;

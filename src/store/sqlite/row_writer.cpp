@@ -29,31 +29,41 @@ std::int64_t number(std::uint64_t value) { return static_cast<std::int64_t>(valu
 
 RowWriter::RowWriter(Database& db, bool keep_args) : db_(db), keep_args_(keep_args) {
   insert_task_ = db.prepare(
-      "INSERT INTO tasks(seq, id, function, state, accepted, not_before, expires, args_bytes, args_facts, task_group, owner,"
+      "INSERT INTO tasks(seq, id, function, state, accepted, not_before, expires, args_bytes, args_facts, task_group, "
+      "owner,"
       " idempotency_scope, idempotency_key, body_digest, " +
-      kOptionNames + ") VALUES(" +
-      parameters(kTaskColumns + kOptionColumns) + ") ON CONFLICT DO NOTHING");
+      kOptionNames + ") VALUES(" + parameters(kTaskColumns + kOptionColumns) + ") ON CONFLICT DO NOTHING");
   insert_args_ = db.prepare("INSERT INTO args(seq, bytes) VALUES(?, ?)");
-  claim_ = db.prepare("UPDATE tasks SET state = 1, attempt = ?2, token = ?3, worker = ?4, claimed = ?5 WHERE seq = ?1 AND state < 3");
-  start_ = db.prepare("UPDATE tasks SET state = 2, attempt = ?2, token = ?3, worker = ?4, claimed = ?5, started = ?6 WHERE seq = ?1 AND state < 3");
+  claim_ = db.prepare(
+      "UPDATE tasks SET state = 1, attempt = ?2, token = ?3, worker = ?4, claimed = ?5 WHERE seq = ?1 AND state < 3");
+  start_ = db.prepare(
+      "UPDATE tasks SET state = 2, attempt = ?2, token = ?3, worker = ?4, claimed = ?5, started = ?6 WHERE seq = ?1 "
+      "AND state < 3");
   finish_ = db.prepare(
       "UPDATE tasks SET state = ?2, error_kind = ?3, attempt = ?4, token = ?5, worker = ?6, losses = ?7, kills = ?8,"
-      " last_error = coalesce(?9, last_error), claimed = ?10, started = ?11, finished = ?12, finish_seq = ?13, result_bytes = ?14,"
-      " result_facts = ?15, exit_code = ?16, signal = ?17, peak_rss = ?18, cpu_us = ?19, started_ns = ?20, finished_ns = ?21"
+      " last_error = coalesce(?9, last_error), claimed = ?10, started = ?11, finished = ?12, finish_seq = ?13, "
+      "result_bytes = ?14,"
+      " result_facts = ?15, exit_code = ?16, signal = ?17, peak_rss = ?18, cpu_us = ?19, started_ns = ?20, finished_ns "
+      "= ?21"
       " WHERE seq = ?1 AND state < 3");
-  insert_result_ = db.prepare("INSERT INTO results(seq, bytes, error_type, error_message, traceback, output) VALUES(?, ?, ?, ?, ?, ?)");
+  insert_result_ = db.prepare(
+      "INSERT INTO results(seq, bytes, error_type, error_message, traceback, output) VALUES(?, ?, ?, ?, ?, ?)");
   delete_args_ = db.prepare("DELETE FROM args WHERE seq = ?");
   requeue_ = db.prepare(
-      "UPDATE tasks SET state = 0, attempt = ?2, token = NULL, losses = ?3, kills = ?4, retries_used = ?5, suspect = ?6,"
+      "UPDATE tasks SET state = 0, attempt = ?2, token = NULL, losses = ?3, kills = ?4, retries_used = ?5, suspect = "
+      "?6,"
       " not_before = ?7, last_error = coalesce(?8, last_error) WHERE seq = ?1 AND state < 3");
   request_cancel_ = db.prepare("UPDATE tasks SET cancel_requested = 1, cancel_reason = ?2 WHERE seq = ?1");
-  insert_function_ = db.prepare("INSERT INTO functions(no, id, name, digest, facts, body_bytes, created, " + kOptionNames + ") VALUES(" +
-                                parameters(7 + kOptionColumns) + ") ON CONFLICT DO NOTHING");
+  insert_function_ =
+      db.prepare("INSERT INTO functions(no, id, name, digest, facts, body_bytes, created, " + kOptionNames +
+                 ") VALUES(" + parameters(7 + kOptionColumns) + ") ON CONFLICT DO NOTHING");
   insert_body_ = db.prepare("INSERT INTO bodies(digest, bytes) VALUES(?, ?) ON CONFLICT DO NOTHING");
   find_key_ = db.prepare("SELECT id, body_digest FROM tasks WHERE idempotency_scope = ? AND idempotency_key = ?");
   find_id_ = db.prepare("SELECT 1 FROM tasks WHERE id = ?");
-  set_meta_ = db.prepare("INSERT INTO meta(name, value) VALUES('finish_seq', ?1) ON CONFLICT(name) DO UPDATE SET value = ?1");
-  totals_.finish_seq = totals_.finish_seq_max = static_cast<std::uint64_t>(db.integer("SELECT value FROM meta WHERE name = 'finish_seq'"));
+  set_meta_ =
+      db.prepare("INSERT INTO meta(name, value) VALUES('finish_seq', ?1) ON CONFLICT(name) DO UPDATE SET value = ?1");
+  totals_.finish_seq = totals_.finish_seq_max =
+      static_cast<std::uint64_t>(db.integer("SELECT value FROM meta WHERE name = 'finish_seq'"));
   totals_.live_bytes = db.integer("SELECT sum(args_bytes) FROM tasks INDEXED BY tasks_live WHERE state < 3");
 }
 
@@ -108,7 +118,10 @@ void RowWriter::write_one(const change::Claim& claim, Report&) {
 }
 
 void RowWriter::write_one(const change::Start& start, Report&) {
-  start_.bind(1, number(start.seq)).bind(2, start.attempt).bind(3, number(start.token.value)).bind_text(4, start.worker);
+  start_.bind(1, number(start.seq))
+      .bind(2, start.attempt)
+      .bind(3, number(start.token.value))
+      .bind_text(4, start.worker);
   start_.bind(5, start.times.claimed.ms).bind(6, start.times.started.ms).run();
   TREADLE_ASSERT_MSG(db_.changes() == 1, "started a task that is terminal or gone");
 }
@@ -129,15 +142,22 @@ void RowWriter::write_one(const change::Finish& finish, Report&) {
   s.bind(4, finish.attempt).bind_or_null(5, number(finish.token.value)).bind_text(6, finish.worker);
   s.bind_or_null(7, finish.losses).bind_or_null(8, finish.kills).bind_text(9, finish.last_error);
   s.bind_or_null(10, finish.times.claimed.ms).bind_or_null(11, finish.times.started.ms).bind(12, finish.finished.ms);
-  s.bind(13, number(next_finish_seq())).bind(14, number(outcome.result.bytes.size())).bind(15, outcome.result.facts.pack());
+  s.bind(13, number(next_finish_seq()))
+      .bind(14, number(outcome.result.bytes.size()))
+      .bind(15, outcome.result.facts.pack());
   s.bind_or_null(16, measures.exit_code).bind_or_null(17, measures.signal).bind_or_null(18, number(measures.peak_rss));
-  s.bind_or_null(19, number(measures.cpu_us)).bind_or_null(20, measures.started_ns).bind_or_null(21, measures.finished_ns);
+  s.bind_or_null(19, number(measures.cpu_us))
+      .bind_or_null(20, measures.started_ns)
+      .bind_or_null(21, measures.finished_ns);
   s.run();
   TREADLE_ASSERT_MSG(db_.changes() == 1, "ended a task that is terminal or gone");
   Statement& r = insert_result_;
   r.bind(1, number(finish.seq));
   bind_payload(r, 2, outcome.result);
-  r.bind_text(3, outcome.error_type).bind_text(4, outcome.error_message).bind_text(5, outcome.traceback).bind_text(6, outcome.output);
+  r.bind_text(3, outcome.error_type)
+      .bind_text(4, outcome.error_message)
+      .bind_text(5, outcome.traceback)
+      .bind_text(6, outcome.output);
   r.run();
   totals_.live_bytes -= static_cast<std::int64_t>(finish.args_bytes);
   if (!outcome.completed() || keep_args_ || finish.args_bytes == 0) return;
@@ -147,7 +167,10 @@ void RowWriter::write_one(const change::Finish& finish, Report&) {
 
 void RowWriter::write_one(const change::Requeue& requeue, Report&) {
   Statement& s = requeue_;
-  s.bind(1, number(requeue.seq)).bind(2, requeue.attempt).bind_or_null(3, requeue.losses).bind_or_null(4, requeue.kills);
+  s.bind(1, number(requeue.seq))
+      .bind(2, requeue.attempt)
+      .bind_or_null(3, requeue.losses)
+      .bind_or_null(4, requeue.kills);
   s.bind_or_null(5, requeue.retries_used).bind_or_null(6, requeue.suspect).bind_or_null(7, requeue.not_before.ms);
   s.bind_text(8, requeue.last_error).run();
   TREADLE_ASSERT_MSG(db_.changes() == 1, "gave back a task that is terminal or gone");
@@ -162,7 +185,10 @@ void RowWriter::write_one(const change::PutFunction& put, Report&) {
   bind_payload(insert_body_, 2, put.body);
   insert_body_.run();
   Statement& s = insert_function_;
-  s.bind(1, number(put.info->no)).bind_id(2, put.info->id).bind_text(3, put.info->name).bind_digest(4, put.info->digest);
+  s.bind(1, number(put.info->no))
+      .bind_id(2, put.info->id)
+      .bind_text(3, put.info->name)
+      .bind_digest(4, put.info->digest);
   s.bind(5, put.info->facts.pack()).bind(6, number(put.info->body_bytes)).bind(7, put.info->created.ms);
   bind_options(s, 8, put.info->options);
   s.run();

@@ -21,9 +21,10 @@ class RowWriter {
 
   // What goes back with the transaction.
   struct Totals {
-    std::uint64_t finish_seq = 0;      // of the last task that ended
-    std::uint64_t finish_seq_max = 0;  // up to here numbers are set aside in the file: none is used twice, whatever happens
-    std::int64_t live_bytes = 0;   // of arguments of tasks that are not terminal
+    std::uint64_t finish_seq = 0;  // of the last task that ended
+    std::uint64_t finish_seq_max =
+        0;                        // up to here numbers are set aside in the file: none is used twice, whatever happens
+    std::int64_t live_bytes = 0;  // of arguments of tasks that are not terminal
     std::vector<BlobName> dead_blobs;  // files that nobody needs when the transaction is durable
   };
   Totals& totals() { return totals_; }
@@ -42,7 +43,8 @@ class RowWriter {
   Database& db_;
   bool keep_args_;
   Totals totals_;
-  Statement insert_task_, insert_args_, claim_, start_, finish_, insert_result_, delete_args_, requeue_, request_cancel_;
+  Statement insert_task_, insert_args_, claim_, start_, finish_, insert_result_, delete_args_, requeue_,
+      request_cancel_;
   Statement insert_function_, insert_body_, find_key_, find_id_, set_meta_;
 };
 

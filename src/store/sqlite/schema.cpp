@@ -5,7 +5,8 @@
 namespace treadle::store {
 namespace {
 
-constexpr std::int64_t kApplicationId = 0x54524431;  // "TRD1": `file treadle.db` names it, and foreign files are refused
+constexpr std::int64_t kApplicationId =
+    0x54524431;  // "TRD1": `file treadle.db` names it, and foreign files are refused
 
 // NULL stands for zero, empty or "not yet" wherever it is allowed: it costs one byte, and most rows use few columns.
 constexpr const char* kVersion1 = R"sql(
@@ -69,8 +70,9 @@ Result<void> migrate(Database& db, const std::string& path) {
   const std::int64_t version = db.integer("PRAGMA user_version");
   const std::int64_t application = db.integer("PRAGMA application_id");
   if (version > kSchemaVersion) {
-    return fail(Code::StoreError, path + " was written by a newer treadle (schema " + std::to_string(version) + ", this one knows " +
-                                      std::to_string(kSchemaVersion) + "); run that version, or use another --data-dir.");
+    return fail(Code::StoreError, path + " was written by a newer treadle (schema " + std::to_string(version) +
+                                      ", this one knows " + std::to_string(kSchemaVersion) +
+                                      "); run that version, or use another --data-dir.");
   }
   if (application != kApplicationId && db.integer("SELECT count(*) FROM sqlite_schema") > 0) {
     return fail(Code::StoreError, path + " is a database of another program; use another --data-dir.");

@@ -24,17 +24,21 @@ constexpr std::size_t kRowsInPlace = 16;  // a batch below it is written by the 
 // ---- opening ----
 
 SqliteTable::SqliteTable(SqliteConfig config, LockFile lock)
-    : config_(std::move(config)), lock_(std::move(lock)), blobs_(config_.dir + "/blobs", config_.durability == Durability::Strict) {}
+    : config_(std::move(config)),
+      lock_(std::move(lock)),
+      blobs_(config_.dir + "/blobs", config_.durability == Durability::Strict) {}
 
 Result<std::unique_ptr<SqliteTable>> SqliteTable::open(SqliteConfig config, const Clock& clock) {
   const std::string hint = ". Give this user the right to, or use another --data-dir.";
   std::error_code error;
   const bool is_new = fs::create_directories(config.dir, error);
-  if (error) return fail(Code::StoreError, "cannot make the data directory " + config.dir + ": " + error.message() + hint);
+  if (error)
+    return fail(Code::StoreError, "cannot make the data directory " + config.dir + ": " + error.message() + hint);
   if (is_new) {
     fs::permissions(config.dir, fs::perms::owner_all, error);
     const fs::path parent = fs::absolute(config.dir).parent_path();
-    if (!sync_folder(parent.string())) return fail(Code::StoreError, "cannot sync " + parent.string() + ": " + std::strerror(errno) + ".");
+    if (!sync_folder(parent.string()))
+      return fail(Code::StoreError, "cannot sync " + parent.string() + ": " + std::strerror(errno) + ".");
   }
   TRY(LockFile lock, LockFile::take(config.dir));
   std::unique_ptr<SqliteTable> table(new SqliteTable(std::move(config), std::move(lock)));
@@ -48,11 +52,16 @@ Result<void> SqliteTable::open_database(const Clock& clock) try {
   db_.set_busy_timeout_ms(5000);
   const std::string mode = db_.text("PRAGMA journal_mode = WAL");
   umask(old_mask);
-  if (mode != "wal") return fail(Code::StoreError, path() + " cannot use a write-ahead log (" + mode + "): is it on a network file system? Use a local --data-dir.");
-  db_.run("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16000;"
-          "PRAGMA temp_store = MEMORY");
+  if (mode != "wal")
+    return fail(Code::StoreError, path() + " cannot use a write-ahead log (" + mode +
+                                      "): is it on a network file system? Use a local --data-dir.");
+  db_.run(
+      "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864; PRAGMA "
+      "cache_size = -16000;"
+      "PRAGMA temp_store = MEMORY");
   if (auto migrated = migrate(db_, path()); !migrated) return migrated;
-  if (!sync_folder(config_.dir)) return fail(Code::StoreError, "cannot sync " + config_.dir + ": " + std::strerror(errno) + ".");
+  if (!sync_folder(config_.dir))
+    return fail(Code::StoreError, "cannot sync " + config_.dir + ": " + std::strerror(errno) + ".");
   last_seq_ = static_cast<std::uint64_t>(db_.integer("SELECT max(seq) FROM tasks"));
   last_function_no_ = static_cast<std::uint64_t>(db_.integer("SELECT max(no) FROM functions"));
   sweep_blobs();
@@ -62,7 +71,8 @@ Result<void> SqliteTable::open_database(const Clock& clock) try {
   blob_writer_ = std::make_unique<BlobWriter>(config_, blobs_, *writer_, mailbox_);
   return {};
 } catch (const SqliteError& error) {
-  if (error.is_full()) return fail(Code::DiskFull, "cannot open " + path() + ": the disk is full. Free some space and start again.");
+  if (error.is_full())
+    return fail(Code::DiskFull, "cannot open " + path() + ": the disk is full. Free some space and start again.");
   return fail(Code::StoreError, "cannot open " + path() + ": " + error.what());
 }
 
@@ -70,7 +80,9 @@ Result<void> SqliteTable::open_database(const Clock& clock) try {
 void SqliteTable::sweep_blobs() {
   if (!fs::exists(config_.dir + "/blobs")) return;
   Statement args = db_.prepare("SELECT 1 FROM tasks t JOIN args a ON a.seq = t.seq WHERE t.id = ? AND a.bytes IS NULL");
-  Statement result = db_.prepare("SELECT 1 FROM tasks t JOIN results r ON r.seq = t.seq WHERE t.id = ? AND r.bytes IS NULL AND t.result_bytes > 0");
+  Statement result = db_.prepare(
+      "SELECT 1 FROM tasks t JOIN results r ON r.seq = t.seq WHERE t.id = ? AND r.bytes IS NULL AND t.result_bytes > "
+      "0");
   Statement body = db_.prepare("SELECT 1 FROM bodies WHERE lower(hex(digest)) = ? AND bytes IS NULL");
   blobs_.sweep([&](const std::string& file) {
     const std::size_t dot = file.find('.');
@@ -91,11 +103,13 @@ void SqliteTable::sweep_blobs() {
 
 void SqliteTable::load_live(Callback<void(LiveRow)> row) {
   std::unordered_map<std::uint64_t, FunctionRef> functions;
-  Statement function = db_.prepare(std::string("SELECT ") + kFunctionColumns + ", " + kOptionNames + " FROM functions f WHERE f.no = ?");
+  Statement function =
+      db_.prepare(std::string("SELECT ") + kFunctionColumns + ", " + kOptionNames + " FROM functions f WHERE f.no = ?");
   Statement live = db_.prepare(
-      "SELECT seq, id, function, args_bytes, state, token, worker, claimed, started, attempt, losses, kills, retries_used, suspect,"
-      " cancel_requested, cancel_reason, not_before, expires, " + kOptionNames +
-      " FROM tasks INDEXED BY tasks_live WHERE state < 3 ORDER BY seq");
+      "SELECT seq, id, function, args_bytes, state, token, worker, claimed, started, attempt, losses, kills, "
+      "retries_used, suspect,"
+      " cancel_requested, cancel_reason, not_before, expires, " +
+      kOptionNames + " FROM tasks INDEXED BY tasks_live WHERE state < 3 ORDER BY seq");
   while (live.step()) {
     LiveRow task;
     task.seq = static_cast<std::uint64_t>(live.integer(0));
@@ -185,7 +199,8 @@ bool SqliteTable::deliver_reads() {
 }
 
 void SqliteTable::read_ended(std::vector<TaskId> ids, bool with_results, Done<std::vector<Result<EndedTask>>> done) {
-  ask(std::move(done), [ids = std::move(ids), with_results](Queries& queries) { return queries.ended(ids, with_results); });
+  ask(std::move(done),
+      [ids = std::move(ids), with_results](Queries& queries) { return queries.ended(ids, with_results); });
 }
 void SqliteTable::read_args(std::vector<std::pair<std::uint64_t, TaskId>> tasks, Done<std::vector<SeqArgs>> done) {
   ask(std::move(done), [tasks = std::move(tasks)](Queries& queries) { return queries.args(tasks); });
@@ -202,8 +217,10 @@ void SqliteTable::read_function(FunctionId id, Done<Result<FunctionRecord>> done
 void SqliteTable::read_body(Digest digest, Done<Result<core::Payload>> done) {
   ask(std::move(done), [digest](Queries& queries) { return queries.body(digest); });
 }
-void SqliteTable::read_functions(std::string cursor, std::uint32_t limit, Done<Result<std::vector<FunctionSummary>>> done) {
-  ask(std::move(done), [cursor = std::move(cursor), limit](Queries& queries) { return queries.functions(cursor, limit); });
+void SqliteTable::read_functions(std::string cursor, std::uint32_t limit,
+                                 Done<Result<std::vector<FunctionSummary>>> done) {
+  ask(std::move(done),
+      [cursor = std::move(cursor), limit](Queries& queries) { return queries.functions(cursor, limit); });
 }
 
 // ---- words ----
@@ -217,6 +234,8 @@ Level SqliteTable::level() const {
   return Level::None;
 }
 
-std::string SqliteTable::describe() const { return "SQLite " + path() + ", " + std::string(name_of(config_.durability)); }
+std::string SqliteTable::describe() const {
+  return "SQLite " + path() + ", " + std::string(name_of(config_.durability));
+}
 
 }  // namespace treadle::store

@@ -14,27 +14,35 @@ using std::chrono::steady_clock;
 
 constexpr std::size_t kCommitsPerTransaction = 4096;
 constexpr std::int64_t kPage = 4096;
-constexpr std::int64_t kWalReuse = 32ll << 20;  // dispatch: a commit into a reused WAL costs less than half of one that grows it
+constexpr std::int64_t kWalReuse =
+    32ll << 20;  // dispatch: a commit into a reused WAL costs less than half of one that grows it
 constexpr std::int64_t kWalMost = 256ll << 20;  // then the writer waits until it can be reused
-constexpr int kLeftToCopy = 1000;               // frames that the writer itself may have to copy when it starts the WAL over
+constexpr int kLeftToCopy = 1000;  // frames that the writer itself may have to copy when it starts the WAL over
 constexpr auto kRetryFull = std::chrono::milliseconds(250);
 constexpr auto kPurgeEvery = std::chrono::seconds(60);
 constexpr auto kSizeEvery = std::chrono::seconds(5);
 constexpr int kFinalTries = 8;  // at close, a quarter of a second apart
 
 Error disk_full() {
-  return fail(Code::DiskFull, "The disk of the data directory is full. Tasks that were accepted still finish; submit again when there is space.");
+  return fail(Code::DiskFull,
+              "The disk of the data directory is full. Tasks that were accepted still finish; submit again when there "
+              "is space.");
 }
 Error kept_too_much() {
-  return fail(Code::DiskFull, "Finished tasks take all the room that they are given, and none is old enough to be removed. Submit again later, or "
-                              "start with a larger limit.");
+  return fail(Code::DiskFull,
+              "Finished tasks take all the room that they are given, and none is old enough to be removed. Submit "
+              "again later, or "
+              "start with a larger limit.");
 }
 
-bool is_new(const Commit& commit) { return std::all_of(commit.changes.begin(), commit.changes.end(), [](const Change& c) { return store::is_new(c); }); }
+bool is_new(const Commit& commit) {
+  return std::all_of(commit.changes.begin(), commit.changes.end(), [](const Change& c) { return store::is_new(c); });
+}
 
 }  // namespace
 
-Writer::Writer(const SqliteConfig& config, const Clock& clock, Database& db, Blobs& blobs, Checkpointer& checkpointer, Mailbox& mailbox)
+Writer::Writer(const SqliteConfig& config, const Clock& clock, Database& db, Blobs& blobs, Checkpointer& checkpointer,
+               Mailbox& mailbox)
     : config_(config),
       clock_(clock),
       db_(db),
@@ -54,7 +62,11 @@ Writer::Writer(const SqliteConfig& config, const Clock& clock, Database& db, Blo
   wal_most_bytes_ = disk > 0 ? std::min(kWalMost, disk / 4) : kWalMost;
   full_ = !reserve_.make();
   sqlite3_wal_hook(
-      db_.raw(), [](void* self, sqlite3*, const char*, int frames) { return static_cast<Writer*>(self)->wal_frames_ = frames, SQLITE_OK; }, this);
+      db_.raw(),
+      [](void* self, sqlite3*, const char*, int frames) {
+        return static_cast<Writer*>(self)->wal_frames_ = frames, SQLITE_OK;
+      },
+      this);
   thread_ = std::thread([this] { run(); });
 }
 
@@ -180,7 +192,10 @@ std::vector<Report> Writer::write_batch(std::vector<Commit>& batch) {
         note_full();
         refuse_new(commits, disk_full(), reports);
       } else if (error.is_busy()) {
-        refuse_new(commits, fail(Code::StoreError, "Another program holds the database " + config_.dir + "/treadle.db locked. End that program, then try again."), reports);
+        refuse_new(commits,
+                   fail(Code::StoreError, "Another program holds the database " + config_.dir +
+                                              "/treadle.db locked. End that program, then try again."),
+                   reports);
       } else {
         give_up(error);
         return reports;
@@ -243,7 +258,8 @@ Writer::Sync Writer::sync_for(const std::vector<Commit>& commits) const {
 
 void Writer::set_sync(Sync sync) {
   if (sync == sync_) return;
-  constexpr const char* kPragma[] = {"PRAGMA synchronous = OFF", "PRAGMA synchronous = NORMAL", "PRAGMA synchronous = FULL"};
+  constexpr const char* kPragma[] = {"PRAGMA synchronous = OFF", "PRAGMA synchronous = NORMAL",
+                                     "PRAGMA synchronous = FULL"};
   const std::string planted = "PRAGMA synchronous = " + config_.planted_synchronous;
   db_.run(config_.planted_synchronous.empty() ? kPragma[static_cast<int>(sync)] : planted.c_str());
   sync_ = sync;
@@ -258,7 +274,8 @@ void Writer::after_commit() {
   if (too_long || wal_frames_ - checkpointer_.copied() <= kLeftToCopy) reuse_wal();
 }
 
-// Makes the next commit write to the beginning of the WAL. Fails, to be tried again, while a reader still needs the old frames.
+// Makes the next commit write to the beginning of the WAL. Fails, to be tried again, while a reader still needs the old
+// frames.
 void Writer::reuse_wal() {
   wal_tried_at_ = wal_frames_;
   const bool must = wal_frames_ * kPage >= wal_most_bytes_;

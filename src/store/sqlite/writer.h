@@ -1,7 +1,8 @@
 // Makes commits durable, in order: all that came while the last transaction was under way become one transaction (group
 // commit). On a thread of its own; small batches may be written by the caller instead (`fast`).
 //
-// When the disk is full, new things are refused and everything else waits until it fits: what was accepted is never lost.
+// When the disk is full, new things are refused and everything else waits until it fits: what was accepted is never
+// lost.
 #pragma once
 
 #include <atomic>
@@ -24,7 +25,8 @@ namespace treadle::store {
 
 class Writer {
  public:
-  Writer(const SqliteConfig& config, const Clock& clock, Database& db, Blobs& blobs, Checkpointer& checkpointer, Mailbox& mailbox);
+  Writer(const SqliteConfig& config, const Clock& clock, Database& db, Blobs& blobs, Checkpointer& checkpointer,
+         Mailbox& mailbox);
   ~Writer();
 
   // Loop thread and blob thread.
@@ -86,7 +88,8 @@ class Writer {
   std::atomic<bool> full_{false};
   std::atomic<bool> failed_{false};     // the disk failed, and `fatal` came back
   std::atomic<bool> has_stuck_{false};  // as of the last batch
-  std::atomic<bool> too_much_kept_{false};  // finished tasks that may not be purged yet take all the room they are given
+  std::atomic<bool> too_much_kept_{
+      false};  // finished tasks that may not be purged yet take all the room they are given
   std::thread thread_;
 };
 
