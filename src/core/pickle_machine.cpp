@@ -85,7 +85,8 @@ PickleMachine::Fault PickleMachine::put(std::uint64_t index) {
   if (index > memo_.size()) return "leaves a gap in the memo";
   if (index >= kMaxPickleMemo) return "makes the memo greater than the verifier allows";
   PickleValue& top = stack_.back();
-  // Setting an entry again is odd, and pickletools calls it an error; but CPython's own pickler does it for bound methods and
+  // Setting an entry again is odd, and pickletools calls it an error; but CPython's own pickler does it for bound
+  // methods and
   // __getnewargs_ex__ below protocol 4, and every Unpickler reads it.
   if (index == memo_.size()) memo_.push_back({});
   memo_[index] = {top.kind, top.tag, top.depth, !top.is_atom(), top.weight};

@@ -12,7 +12,7 @@ constexpr std::int64_t kNeverYoungerMs = 3600 * 1000;  // however little room th
 }  // namespace
 
 Purge::Purge(Database& db, const Blobs& blobs, const SqliteConfig& config)
-    : db_(db), blobs_(blobs), keep_completed_ms_(config.keep_completed_ms), keep_failed_ms_(config.keep_failed_ms) {
+    : blobs_(blobs), keep_completed_ms_(config.keep_completed_ms), keep_failed_ms_(config.keep_failed_ms) {
   page_bytes_ = db.integer("PRAGMA page_size");
   look_ = db.prepare(
       "SELECT seq, id, state, finished, args_bytes, result_bytes FROM tasks WHERE seq > ? ORDER BY seq LIMIT ?");

@@ -24,7 +24,6 @@ class Purge {
   std::uint64_t purged() const { return purged_; }
 
  private:
-  Database& db_;
   const Blobs& blobs_;
   std::int64_t keep_completed_ms_, keep_failed_ms_;
   std::int64_t from_ = 0;  // of this round
