@@ -39,8 +39,8 @@ TEST(ExecutorSource, HasAllItsPartsInTheirOrder) {
 }
 
 TEST(ExecutorSource, CanBeReplacedWhileOneWorksOnIt) {
-  ::setenv("TREADLE_EXECUTOR", __FILE__, 1);
-  EXPECT_EQ(count(executor_source().value(), "CanBeReplacedWhileOneWorksOnIt"), 2u);
+  ::setenv("TREADLE_EXECUTOR", TREADLE_EXECUTOR_FOLDER "/executor.py", 1);
+  EXPECT_EQ(count(executor_source().value(), "\nclass "), 1u);
   ::setenv("TREADLE_EXECUTOR", "/no/such/file", 1);
   EXPECT_EQ(executor_source().error().code, Code::Invalid);
   ::unsetenv("TREADLE_EXECUTOR");

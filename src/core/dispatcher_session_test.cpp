@@ -1,0 +1,116 @@
+#include "core/dispatcher_rig.h"
+
+namespace treadle::core {
+namespace {
+
+using namespace testing_rig;
+
+TEST(DispatcherSession, LostClaimAnswerIsAskedForAgainWithTheSameCallAndTokens) {
+  Bench b;
+  b.register_worker(worker_id(1), 2);
+  auto first = b.take<effect::Claim>();
+  ASSERT_EQ(first.size(), 1u);
+  b.say(event::Claimed{first[0].request.call, Result<ClaimAnswer>(fail(Code::StoreAway, "gone"))});
+  b.pass(300ms);
+  const auto again = b.take<effect::Claim>();
+  ASSERT_EQ(again.size(), 1u);
+  EXPECT_EQ(again[0].request.call, first[0].request.call);
+  EXPECT_EQ(again[0].request.tokens, first[0].request.tokens);
+}
+
+TEST(DispatcherSession, ReapedSessionForgetsItsAttemptsAndAsksEverybodyToRegister) {
+  Bench b;
+  const WorkerId w = worker_id(1);
+  b.register_worker(w, 1);
+  b.answer_claim({1});
+  b.sent_to(w);
+  const SessionId before = b.dispatcher_.session();
+  b.pass(limits::kSessionRenew + 100ms);
+  ASSERT_GE(b.take<effect::Renew>().size(), 1u);
+  b.say(event::Renewed{RenewAnswer{}});
+  b.tick();
+  EXPECT_NE(b.dispatcher_.session(), before);
+  EXPECT_EQ(b.dispatcher_.attempts_held(), 0u);
+  EXPECT_EQ(b.take<effect::OpenSession>().size(), 1u);
+  const auto messages = b.sent_to(w);
+  ASSERT_FALSE(messages.empty());
+  EXPECT_TRUE(std::ranges::any_of(messages, [](const auto& m) { return m.reregister; }));
+}
+
+TEST(DispatcherSession, MissingSessionIsOpenedAgainAndWhatIsHeldReasserted) {
+  Bench b;
+  const WorkerId w = worker_id(1);
+  b.register_worker(w, 1);
+  const auto attempts = b.answer_claim({1});
+  b.pass(limits::kSessionRenew + 100ms);
+  b.say(event::Renewed{RenewAnswer{.live = false, .missing = true, .others = {}, .revokes = {}}});
+  ASSERT_EQ(b.take<effect::OpenSession>().size(), 1u);
+  b.say(event::SessionOpened{Result<void>{}});
+  const auto asserts = b.take<effect::Reassert>();
+  ASSERT_EQ(asserts.size(), 1u);
+  EXPECT_EQ(asserts[0].items[0].token, attempts[0].token);
+  b.say(event::Adopted{asserts[0].batch, std::vector{AdoptAnswer::Adopted}});
+  EXPECT_EQ(b.dispatcher_.attempts_held(), 1u);
+}
+
+TEST(DispatcherSession, SessionWhoseBeatStandsStillIsReapedNotBefore) {
+  Bench b;
+  const SessionBeat other{SessionId(Uuid{5, 5}), 42};
+  const auto renew = [&] {
+    b.pass(limits::kSessionRenew);
+    b.say(event::Renewed{RenewAnswer{.live = true, .missing = false, .others = {other}, .revokes = {}}});
+  };
+  for (int i = 0; i < 5; ++i) {
+    renew();
+    EXPECT_TRUE(b.take<effect::Reap>().empty()) << i;
+  }
+  renew();
+  b.tick();
+  const auto reaps = b.take<effect::Reap>();
+  ASSERT_EQ(reaps.size(), 1u);
+  EXPECT_EQ(reaps[0].beat_seen, 42u);
+}
+
+TEST(DispatcherSession, LongStallRenewsBeforeItClaims) {
+  Bench b;
+  b.register_worker(worker_id(1), 1);
+  b.answer_claim({});
+  b.effects_.clear();
+  b.now_ = b.now_ + 30s;
+  b.say(event::WorkHint{});
+  EXPECT_TRUE(b.take<effect::Claim>().empty());
+  EXPECT_EQ(b.take<effect::Renew>().size(), 1u);
+  b.say(event::Renewed{RenewAnswer{.live = true, .missing = false, .others = {}, .revokes = {}}});
+  EXPECT_EQ(b.take<effect::Claim>().size(), 1u);
+}
+
+TEST(DispatcherSession, AtMostOnceNeverWaitsInAWorker) {
+  Bench b;
+  const WorkerId w = worker_id(1);
+  b.register_worker(w, 1);
+  b.answer_claim({});
+  WorkerMessage m = b.message(w, 0, 4);  // no free slot, room for four to wait
+  b.say(event::WorkerSaid{m});
+  b.say(event::WorkHint{});
+  b.answer_claim({1}, Delivery::AtMostOnce);
+  for (const auto& message : b.sent_to(w)) EXPECT_TRUE(message.attempts.empty());
+  b.pass(limits::kWaitForSlot + 50ms);
+  const auto requeues = b.take<effect::Requeue>();
+  ASSERT_GE(requeues.size(), 1u);
+  EXPECT_EQ(requeues[0].items[0].why, GiveBack::Unstarted);
+}
+
+TEST(DispatcherSession, AtMostOnceThatWasSentIsLostForGoodWithItsWorker) {
+  Bench b;
+  b.register_worker(worker_id(1), 1);
+  b.answer_claim({1}, Delivery::AtMostOnce);
+  b.say(event::WorkerUnroutable{worker_id(1)});
+  b.pass(2s);
+  const auto requeues = b.take<effect::Requeue>();
+  ASSERT_EQ(requeues.size(), 1u);
+  EXPECT_EQ(requeues[0].items[0].why, GiveBack::WorkerLost);
+  EXPECT_EQ(requeues[0].items[0].failure.kind, ErrorKind::WorkerLost);
+}
+
+}  // namespace
+}  // namespace treadle::core
