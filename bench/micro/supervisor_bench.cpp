@@ -1,4 +1,5 @@
-// What the supervisor core costs for one no-op task, from its arrival to the settling of its outcome. Target: under 1 us.
+// What the supervisor core costs for one no-op task, from its arrival to the settling of its outcome. Target: under 1
+// us.
 #include <benchmark/benchmark.h>
 
 #include <deque>
@@ -40,7 +41,8 @@ class Mill {
     answer();
   }
 
-  // One batch: arrives, runs, is reported; the one before it is settled by the same message. Returns the tasks reported.
+  // One batch: arrives, runs, is reported; the one before it is settled by the same message. Returns the tasks
+  // reported.
   std::size_t run(int tasks) {
     DispatcherMessage batch = message();
     batch.settled.swap(to_settle_);

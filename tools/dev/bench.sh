@@ -16,7 +16,7 @@ verb_bench() {
   export TREADLE=$TREADLE_ROOT/build/treadle
   local out=bench/results/$(date +%F).jsonl fresh
   fresh=$(mktemp)
-  trap 'rm -f "$fresh"' EXIT
+  trap "rm -f '$fresh'" EXIT
   heading "seed design and product in turn, $reps repetitions of $n tasks"
   "$TREADLE_PYTHON" bench/load.py throughput --reps "$reps" --n "$n" --conns 16 --workers 2 --metric fetched_per_s --failing "$failing" \
     --target seed-push="$TREADLE_PYTHON seedref/launch.py --mode push --workers {workers} --port {port}" \
