@@ -46,7 +46,8 @@ TEST(FailureObject, IsAnExceptionWithAllThatSeedClientsAskOf) {
 
 TEST(FailureObject, TheCheckItselfCanFail) {
   const Payload object = worker_failure_object(kTask, "worker-8", "the limit of 12 s passed \xc3\xa9");
-  EXPECT_FALSE(python_agrees(object, std::string("sys.stderr = open('/dev/null', 'w')\n") + kChecks, "loads = pickle.loads"));
+  EXPECT_FALSE(
+      python_agrees(object, std::string("sys.stderr = open('/dev/null', 'w')\n") + kChecks, "loads = pickle.loads"));
 }
 
 TEST(FailureObject, SaysWorkerFailureOnce) {
