@@ -18,6 +18,7 @@ class Executor:
         self.current = None      # whose __main__ is in place
         self.in_user_code = False
         self.since_check = 0
+        self.worn = False        # something could not be put back: asks to be recycled with the next result
         self.surroundings = Surroundings()
         self._set_signals()
 
@@ -144,7 +145,7 @@ class Executor:
         function = self._function(number, seq)
         if function is not self.current:
             if self.current is not None:
-                self.surroundings.reset_all()
+                self.worn = self.surroundings.reset_all() or self.worn
             self.picklers.enter(function.main)
             self.current = function
             self.since_check = 0
@@ -202,7 +203,7 @@ class Executor:
             sys.stdout, sys.stderr = surroundings.streams
         if flags & MARK_OUTPUT or surroundings.dirty():
             recycle = not self._write_marks(seq, False) or recycle
-        return RECYCLE if recycle else 0
+        return RECYCLE if recycle or self.worn else 0
 
     def _write_marks(self, seq, start):
         for file in self.surroundings.files:

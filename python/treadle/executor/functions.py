@@ -99,7 +99,11 @@ class Surroundings:
         return _thread._count() > self.threads
 
     def reset_all(self):
+        """The full check; builtins first, since the others use them. True: something cannot be put back."""
         try:
+            if builtins.__dict__ != self.builtins:
+                builtins.__dict__.clear()
+                builtins.__dict__.update(self.builtins)
             for number in SIGNALS:
                 if signal.getsignal(number) != self.handlers[number]:
                     signal.signal(number, self.handlers[number])
@@ -112,9 +116,6 @@ class Surroundings:
             sys.setrecursionlimit(self.recursion)
             if locale.setlocale(locale.LC_ALL) != self.locale:
                 locale.setlocale(locale.LC_ALL, self.locale)
-            if builtins.__dict__ != self.builtins:
-                builtins.__dict__.clear()
-                builtins.__dict__.update(self.builtins)
             sys.settrace(None)
             sys.setprofile(None)
             return self._has_children()
