@@ -9,6 +9,7 @@ namespace treadle::core {
 namespace {
 
 constexpr Duration kBackstopMargin = 10s;
+constexpr std::string_view kGoodbye = "it said goodbye";
 
 Outcome failure(TaskId task, WorkerId worker, ErrorKind kind, std::string text) {
   Outcome outcome;
@@ -47,7 +48,7 @@ void Dispatcher::on(Instant now, event::WorkerSaid& e) {
   }
   worker->in_seq = std::max(worker->in_seq, message.seq);
   take_report(now, *worker, message);
-  if (message.goodbye) remove_worker(*worker, "said goodbye");
+  if (message.goodbye) remove_worker(*worker, kGoodbye);
 }
 
 void Dispatcher::register_worker(Instant now, WorkerMessage& message) {
@@ -216,8 +217,8 @@ void Dispatcher::revoke(Worker& worker, Held attempt, bool kill) {
 }
 
 void Dispatcher::remove_worker(Worker& worker, std::string_view why) {
-  note("worker.lost worker=" + to_string(worker.id) + " held=" + std::to_string(worker.held.size()) + " why=\"" +
-       std::string(why) + "\"");
+  note(std::string(why == kGoodbye ? "worker.left" : "worker.lost") + " worker=" + to_string(worker.id) +
+       " held=" + std::to_string(worker.held.size()) + " why=\"" + std::string(why) + "\"");
   const std::vector<TaskId> held(worker.held.begin(), worker.held.end());
   for (const TaskId task : held) {
     if (Live& live = live_.at(task); !live.ending) lose_attempt(task, live, why);

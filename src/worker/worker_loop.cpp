@@ -6,6 +6,15 @@
 #include "runtime/log.h"
 
 namespace treadle::worker {
+namespace {
+
+// What happens to single tasks, and what the dispatcher's side says too, is for those who look closely.
+runtime::LogLevel level_of(const std::string& event) {
+  const bool detail = event.rfind("task.", 0) == 0 || event == "worker.registered";
+  return detail ? runtime::LogLevel::Debug : runtime::LogLevel::Info;
+}
+
+}  // namespace
 
 WorkerLoop::WorkerLoop(core::SupervisorConfig config, Rng rng, ExecutorPool& pool, transport::WorkerLink& link)
     : pool_(pool), link_(link), core_(std::move(config), rng) {}
@@ -38,7 +47,7 @@ void WorkerLoop::settle(Instant now) {
 void WorkerLoop::carry_out() {
   for (const auto& command : std::exchange(effects_.commands, {})) pool_.run(command, said_);
   for (const auto& entry : std::exchange(effects_.trail, {}))
-    runtime::log(runtime::LogLevel::Info, entry.event + " " + entry.fields);
+    runtime::log(level_of(entry.event), entry.event + " " + entry.fields);
 }
 
 }  // namespace treadle::worker
