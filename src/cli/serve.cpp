@@ -212,11 +212,14 @@ void Serve::on_signal(int count) {
   if (count == 1) {
     stopping_ = true;
     give_up_at_ = now + core::limits::kDrain + core::limits::kKillGrace + 1s;
-    std::printf(
-        "stopping: %zu task%s running, waiting up to %lld s for %s; Ctrl-C again stops now, and they run again after a "
-        "restart\n",
-        running, running == 1 ? " is" : "s are", static_cast<long long>(core::limits::kDrain / 1s),
-        running == 1 ? "it" : "them");
+    if (running == 0) {
+      std::printf("stopping\n");
+    } else {
+      std::printf(
+          "stopping: %zu task%s running, waiting up to %lld s; Ctrl-C again stops now, and %s after a restart\n",
+          running, running == 1 ? " is" : "s are", static_cast<long long>(core::limits::kDrain / 1s),
+          running == 1 ? "it runs again" : "they run again");
+    }
     gateway_->begin_drain();
     dispatch_->drain();
     worker_->drain();
