@@ -146,9 +146,22 @@ core::event::ExecutorReady PoolHarness::ready(ExecutorNo no) {
   return event;
 }
 
+// Who died meanwhile, and of what: a missing answer mostly has that reason.
+std::string PoolHarness::deaths() const {
+  std::string text;
+  for (const auto& event : events_) {
+    const auto* died = std::get_if<core::event::ExecutorDied>(&event);
+    if (!died) continue;
+    text += "; executor " + std::to_string(static_cast<std::uint32_t>(died->no)) + " died, wait status " +
+            std::to_string(died->wait_status) + ", " + died->gave_up + died->protocol_error +
+            (died->guard_lost ? "guard lost" : "");
+  }
+  return text;
+}
+
 core::event::TaskDone PoolHarness::done(ExecutorNo no, double seconds) {
   auto event = take<core::event::TaskDone>([&](const auto& e) { return e.no == no; }, seconds);
-  EXPECT_EQ(event.no, no) << "no TaskDone";
+  EXPECT_EQ(event.no, no) << "no TaskDone" << deaths();
   return event;
 }
 

@@ -70,6 +70,8 @@ class PoolHarness {
   std::vector<core::ExecutorEvent>& events() { return events_; }
 
  private:
+  std::string deaths() const;
+
   std::string mark_ = random_text();
   std::unique_ptr<ExecutorPool> pool_;
   std::vector<core::ExecutorEvent> events_;

@@ -106,6 +106,10 @@ wait_for_server() {
     wait "$server" && server_status=0 || server_status=$?
     kill -0 "$server" 2>/dev/null || break
   done
+  # A signal to us ends `wait` with 128 and more, even as the server ends: its own status is had by asking again.
+  local again=0
+  wait "$server" 2>/dev/null || again=$?
+  ((again == 127)) || server_status=$again
   trap - EXIT
 }
 

@@ -28,8 +28,11 @@ def zygote_main():
         identity = message[1:9]
         middle = os.fork()
         if middle == 0:
+            parent = os.getpid()
             pid = os.fork()
             if pid == 0:
+                while os.getppid() == parent:  # reported by then; a zygote that dies before takes its middle child along
+                    time.sleep(0.0002)
                 control.close()
                 os.close(4)
                 try:
