@@ -1,7 +1,8 @@
 """Estimates pi by throwing random darts, in 100 tasks that run wherever the server has a free slot.
 
-    PYTHONPATH=python python3 examples/pi.py --url http://127.0.0.1:8000
+PYTHONPATH=python python3 examples/pi.py --url http://127.0.0.1:8000
 """
+
 import argparse
 import math
 import sys

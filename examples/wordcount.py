@@ -1,7 +1,8 @@
 """Counts the words of a folder of texts: a task counts each file (map), a few tasks add the counts up (reduce).
 
-    PYTHONPATH=python python3 examples/wordcount.py --url http://127.0.0.1:8000
+PYTHONPATH=python python3 examples/wordcount.py --url http://127.0.0.1:8000
 """
+
 import argparse
 import pathlib
 import sys
@@ -33,7 +34,9 @@ def add_up(counts):
 def main():
     parser = argparse.ArgumentParser(description="word count on a Treadle server")
     parser.add_argument("--url", default="http://127.0.0.1:8000", help="the server (default %(default)s)")
-    parser.add_argument("--folder", default="/usr/share/common-licenses", type=pathlib.Path, help="texts (default %(default)s)")
+    parser.add_argument(
+        "--folder", default="/usr/share/common-licenses", type=pathlib.Path, help="texts (default %(default)s)"
+    )
     options = parser.parse_args()
     files = sorted(path for path in options.folder.iterdir() if path.is_file()) if options.folder.is_dir() else []
     if not files:
@@ -47,7 +50,9 @@ def main():
         total = client.submit(add_up, partial).result()
     seconds = time.monotonic() - begun
 
-    print(f"{sum(total.values()):,} words, {len(total):,} different, in {len(files)} files of {options.folder} ({seconds:.2f} s)")
+    print(
+        f"{sum(total.values()):,} words, {len(total):,} different, in {len(files)} files of {options.folder} ({seconds:.2f} s)"
+    )
     for word, n in sorted(total.items(), key=lambda item: (-item[1], item[0]))[:10]:
         print(f"{n:8,}  {word}")
     here = sum(sum(count_words(text).values()) for text in texts)

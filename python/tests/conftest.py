@@ -1,4 +1,5 @@
 """The package's tests run against the real server; how it is started is the business of tests/system."""
+
 import os
 import pathlib
 import sys

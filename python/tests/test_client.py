@@ -1,4 +1,5 @@
 """Client, Function and Future against a real server."""
+
 import concurrent.futures
 import threading
 import time
@@ -94,7 +95,9 @@ def test_globals_of_the_moment(client):
 def test_unchanged_functions_are_registered_once(client, monkeypatch):
     paths = []
     call = client._transport.call
-    monkeypatch.setattr(client._transport, "call", lambda method, path, *a, **k: (paths.append(path), call(method, path, *a, **k))[1])
+    monkeypatch.setattr(
+        client._transport, "call", lambda method, path, *a, **k: (paths.append(path), call(method, path, *a, **k))[1]
+    )
     assert [client.submit(add, n).result() for n in range(5)] == [100 + n for n in range(5)]
     assert paths.count("/register_function") == 1 and paths.count("/execute_function") == 5
 
@@ -184,6 +187,7 @@ def test_arguments_that_cannot_be_pickled(client):
 
 def test_results_that_cannot_be_read_here(client):
     """Its class needs a module that only the server has."""
+
     def unreadable():
         import sys
         import types

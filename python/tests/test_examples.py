@@ -1,4 +1,5 @@
 """The examples: their output is right, and without a server they say so."""
+
 import re
 import subprocess
 import sys
@@ -10,7 +11,9 @@ from server import ROOT, clean_env
 
 def example(name, *argv):
     command = [sys.executable, ROOT / "examples" / name, *argv]
-    done = subprocess.run(command, env=clean_env(PYTHONPATH=ROOT / "python"), capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        command, env=clean_env(PYTHONPATH=ROOT / "python"), capture_output=True, text=True, timeout=60
+    )
     return done.returncode, done.stdout, done.stderr
 
 
@@ -24,7 +27,7 @@ def test_pi(url):
 def test_pi_notices_shards_that_are_alike():
     """Planted: every task draws the same darts. The check of the example is a check."""
     source = (ROOT / "examples" / "pi.py").read_text()
-    assert "sys.exit(f\"pi.py: the error is over" in source
+    assert 'sys.exit(f"pi.py: the error is over' in source
     planted = source.replace("client.map(hits, [options.darts] * options.shards)", "[15000] * options.shards")
     assert planted != source
     env = clean_env(PYTHONPATH=ROOT / "python")

@@ -8,6 +8,7 @@
 
 Results are unpickled on arrival, which can run code: connect only to a server that you trust.
 """
+
 from .client import Client, Function, Future
 from .errors import (
     NotFound,

@@ -1,4 +1,5 @@
 """JSON over HTTP/1.1 to one server, on one kept-alive connection per thread."""
+
 from __future__ import annotations
 
 import http.client
@@ -31,7 +32,9 @@ class Transport:
         self._opened: list[http.client.HTTPConnection] = []  # of all threads, for close()
         self._lock = threading.Lock()
 
-    def call(self, method: str, path: str, body: dict[str, Any] | None = None, *, wait: float = 0, repeatable: bool = True) -> Any:
+    def call(
+        self, method: str, path: str, body: dict[str, Any] | None = None, *, wait: float = 0, repeatable: bool = True
+    ) -> Any:
         """The decoded JSON of the answer. `wait`: seconds for which the server may hold its answer back.
 
         A request whose connection broke before an answer is sent once more if it is `repeatable`; another could have been
@@ -84,7 +87,9 @@ class Transport:
             self._opened.append(connection)
         return connection, False
 
-    def _exchange(self, connection: http.client.HTTPConnection, method: str, path: str, data: bytes | None) -> tuple[int, bytes]:
+    def _exchange(
+        self, connection: http.client.HTTPConnection, method: str, path: str, data: bytes | None
+    ) -> tuple[int, bytes]:
         headers = {"Accept": "application/json"}
         if data is not None:
             headers["Content-Type"] = "application/json"
@@ -94,7 +99,9 @@ class Transport:
             return response.status, response.read()
         except socket.timeout as error:
             self._drop(connection)
-            raise ServerUnreachable(f"{self.url} took longer than {connection.timeout:g} s to answer {method} {path}") from error
+            raise ServerUnreachable(
+                f"{self.url} took longer than {connection.timeout:g} s to answer {method} {path}"
+            ) from error
         except BaseException:
             self._drop(connection)  # half an answer may be left on it
             raise

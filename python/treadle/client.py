@@ -1,4 +1,5 @@
 """Client: register functions, submit tasks, and futures for their results; over the four routes of the seed's API."""
+
 from __future__ import annotations
 
 import base64
@@ -92,7 +93,9 @@ class Future(Generic[R]):
         try:
             error = _loads(answer["result"])
         except Exception as unreadable:
-            failed = TaskFailed(f"task {self.task_id} failed, and its exception cannot be unpickled here: {unreadable!r}")
+            failed = TaskFailed(
+                f"task {self.task_id} failed, and its exception cannot be unpickled here: {unreadable!r}"
+            )
             return failed, None
         failed = TaskFailed(str(error))
         # SystemExit and the like, raised here, would end the caller for what the function did.
@@ -109,7 +112,9 @@ class Client:
 
     def __init__(self, url: str = "http://127.0.0.1:8000", *, timeout: float = 30.0):
         self._transport = Transport(url, timeout)
-        self._known: collections.OrderedDict[bytes, Function[Any]] = collections.OrderedDict()  # by pickle, oldest first
+        self._known: collections.OrderedDict[bytes, Function[Any]] = (
+            collections.OrderedDict()
+        )  # by pickle, oldest first
         self._lock = threading.Lock()  # guards _known
 
     @property
@@ -130,7 +135,9 @@ class Client:
         payload = _text(cloudpickle.dumps((args, kwargs)))
         return self._execute(self._registered(fn), payload)
 
-    def map(self, fn: Callable[..., R] | Function[R], /, *iterables: Iterable[Any], timeout: float | None = None) -> Iterator[R]:
+    def map(
+        self, fn: Callable[..., R] | Function[R], /, *iterables: Iterable[Any], timeout: float | None = None
+    ) -> Iterator[R]:
         """Like the builtin map, with all calls submitted at once and results in the order of the arguments.
 
         The first failed call raises its exception when its turn comes. `timeout`: seconds for all of them, from now.

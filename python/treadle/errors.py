@@ -1,4 +1,5 @@
 """What can go wrong between a client and its server. An exception of the user's own function is raised as itself, not as one of these."""
+
 from __future__ import annotations
 
 import concurrent.futures

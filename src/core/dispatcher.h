@@ -189,10 +189,9 @@ class Dispatcher {
     std::deque<std::pair<std::uint64_t, std::vector<Attempt>>> unacked;  // message number, attempts in it
     std::unordered_set<TaskId> held;                                     // each is in live_, with this worker
     bool draining = false;
-    bool asked = false;      // PULL: a request is parked, so one message may be sent
-    bool reply_due = false;  // something must be said even if it is empty
-    DispatcherMessage out;   // of this turn
-    bool ranked = false;     // stands in ranked_, with this rank and credit
+    bool asked = false;     // PULL: a request is parked, so one message may be sent
+    DispatcherMessage out;  // of this turn
+    bool ranked = false;    // stands in ranked_, with this rank and credit
     std::uint64_t rank = 0;
     std::uint32_t ranked_credit = 0;
   };

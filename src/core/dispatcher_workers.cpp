@@ -42,7 +42,7 @@ void Dispatcher::on(Instant now, event::WorkerSaid& e) {
   worker->unroutable_since = Instant::never();
   const bool seen = message.seq != 0 && message.seq <= worker->in_seq;
   if (seen && !message.registers) {
-    worker->reply_due = worker->asked = true;
+    worker->asked = true;
     dirty_.insert(worker->id);
     return;
   }
@@ -295,7 +295,7 @@ void Dispatcher::send_messages(Instant now, DispatcherEffects& effects) {
     message.seq = ++worker->out_seq;
     message.ack = worker->in_seq;
     if (!message.attempts.empty()) worker->unacked.emplace_back(message.seq, message.attempts);
-    worker->asked = worker->reply_due = false;
+    worker->asked = false;
     worker->last_sent = now;
     if (speaks_only_when_asked(config_.mode)) rank(*worker);
     effects.push_back(effect::Send{id, std::move(message)});

@@ -1,4 +1,5 @@
 """Fixtures of the system tests. `server` is shared by the tests of one pytest process; `serve` starts more, with flags."""
+
 import itertools
 import os
 import sys
@@ -76,7 +77,9 @@ def clean_python():
     import subprocess
 
     def run(code, given="", interpreter=sys.executable, flags=("-I",)):
-        done = subprocess.run([interpreter, *flags, "-c", code], input=given, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            [interpreter, *flags, "-c", code], input=given, capture_output=True, text=True, timeout=60
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 

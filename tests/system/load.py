@@ -1,4 +1,5 @@
 """A client that submits without pause, remembers what was accepted, and judges afterwards whether anything was lost or done twice."""
+
 import threading
 import time
 
@@ -55,7 +56,10 @@ class Load:
         while not self._stop.is_set():
             with self._lock:
                 key = next(self._keys)
-            body = {"function_id": self.function_id, "payload": wire.args(self._runs.name, key, self.MIX[key % len(self.MIX)])}
+            body = {
+                "function_id": self.function_id,
+                "payload": wire.args(self._runs.name, key, self.MIX[key % len(self.MIX)]),
+            }
             try:
                 reply = wire.call(self._server.port, "POST", "/execute_function", body, timeout=10)
                 if reply.status == 200:
@@ -70,7 +74,7 @@ class Load:
         while not self._stop.is_set():
             known = list(self.accepted)
             n += 1
-            for task_id in known[-20:] + known[n % 7:: 7][:20]:
+            for task_id in known[-20:] + known[n % 7 :: 7][:20]:
                 try:
                     self.see(task_id)
                 except (OSError, ValueError, wire.http.client.HTTPException):

@@ -2,9 +2,11 @@
 
 TREADLE_BIN (or TREADLE) names the binary, default build/treadle. TREADLE_TEST_PATIENCE multiplies the times to wait (sanitizer builds).
 """
+
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,8 +39,16 @@ def clean_env(**extra):
 
 def run(*argv, seconds=20, cwd=None, env=None):
     """The binary with these arguments, to its end. Returns (exit code, stdout, stderr)."""
-    done = subprocess.run([BIN, *map(str, argv)], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-                          timeout=seconds * PATIENCE, cwd=cwd, env=env or clean_env())
+    done = subprocess.run(
+        [BIN, *map(str, argv)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=seconds * PATIENCE,
+        cwd=cwd,
+        env=env or clean_env(),
+    )
     return done.returncode, done.stdout, done.stderr
 
 
@@ -70,8 +80,15 @@ class Server:
         begun = self.log_path.stat().st_size if self.log_path.exists() else 0
         self.exec_time = time.monotonic()
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([*self._argv, "--port", str(self.wanted_port)], cwd=self.home, env=self._env, stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=subprocess.STDOUT, start_new_session=True)
+            self.process = subprocess.Popen(
+                [*self._argv, "--port", str(self.wanted_port)],
+                cwd=self.home,
+                env=self._env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         self.port = eventually(lambda: self._listening(begun), 20, every=0.005)
         if not self.port or not eventually(self._ready, 20, every=0.005):
             self.kill()
@@ -148,6 +165,14 @@ class Server:
     def rss(self):
         """Resident bytes of the serve process."""
         return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{self.pid}/status").read_text()).group(1)) * 1024
+
+    def open_files(self):
+        """How many file descriptors the serve process has."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def children(self, of=None):
+        """The pids whose parent is `of`; by default the serve process."""
+        return sorted(pid for pid, _ in self.survivors() if parent(pid) == (of or self.pid))
 
     # -- HTTP --------------------------------------------------------------------------------------------------------
 
@@ -229,6 +254,14 @@ class Server:
         return found
 
 
+def parent(pid):
+    """The parent's pid; None if the process has just ended."""
+    try:
+        return int(re.search(r"PPid:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text()).group(1))
+    except OSError:
+        return None
+
+
 def marked(mark):
     """(pid, command line) of the living processes with this mark in their environment."""
     needle = f"TREADLE_TEST_MARK={mark}".encode()
@@ -237,6 +270,25 @@ def marked(mark):
             continue
         try:
             if needle in pathlib.Path(f"/proc/{entry}/environ").read_bytes():
-                yield int(entry), pathlib.Path(f"/proc/{entry}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                yield int(entry), pathlib.Path(f"/proc/{entry}/cmdline").read_bytes().replace(b"\0", b" ").decode(
+                    errors="replace"
+                )
         except OSError:
             continue  # it has just ended, or is not ours to read
+
+
+def other_interpreters():
+    """Pythons of other minor versions: those named in TREADLE_TEST_PYTHONS, else what lies on PATH or was put there by pyenv."""
+    named = os.environ.get("TREADLE_TEST_PYTHONS")
+    if named:
+        return named.split(":")
+    others = [minor for minor in range(9, 16) if minor != sys.version_info.minor]
+    found = {minor: shutil.which(f"python3.{minor}") for minor in others}
+    for minor in others:
+        for path in sorted(pathlib.Path.home().glob(f".pyenv/versions/3.{minor}.*/bin/python3")):
+            found[minor] = str(path)
+    return [path for path in found.values() if path and works(path)]
+
+
+def works(path):
+    return subprocess.run([path, "-c", ""], capture_output=True).returncode == 0

@@ -1,4 +1,5 @@
 """Hostile bytes on the port: an answer or a closed connection, never a crash; memory stays flat."""
+
 import json
 import os
 import random
@@ -18,14 +19,17 @@ def double(x):
 
 @pytest.fixture
 def target(serve):
-    """A server of its own; at the end it must be the same process, still work, and not have grown by more than 64 MiB."""
+    """A server of its own; at the end it must be the same process, still work, have no more files open (those of one more executor apart), and not have grown by 64 MiB."""
     server = serve("-w", 1)
     assert server.run(double, 1) == 2
-    pid, rss = server.pid, server.rss()
+    pid, rss, files = server.pid, server.rss(), server.open_files()
     yield server
     assert server.alive and server.pid == pid, server.log()
     assert server.run(double, 21) == 42
     grown = eventually(lambda: (g := server.rss() - rss) < 64 * MIB and (g or 1), 3)
+    assert eventually(
+        lambda: server.open_files() <= files + 8, 5
+    ), f"{files} open files at first, now {server.open_files()}"
     assert grown, f"grew by {(server.rss() - rss) / MIB:.0f} MiB"
 
 
@@ -92,7 +96,11 @@ def test_a_large_valid_body_leaves_no_memory_behind(target):
 @pytest.mark.parametrize("opening, closing", [("[", "]"), ('{"a":', "}"), ("[", ""), ('{"name":{"a":', "")])
 def test_json_a_million_deep(target, opening, closing):
     deep = opening * 1_000_000 + "1" + closing * 1_000_000
-    for body in (deep, '{"name": "f", "payload": ' + deep + "}", '{"name": "f", "extra": ' + deep + ', "payload": "x"}'):
+    for body in (
+        deep,
+        '{"name": "f", "payload": ' + deep + "}",
+        '{"name": "f", "extra": ' + deep + ', "payload": "x"}',
+    ):
         reply = target.post("/register_function", body, headers={"Content-Type": "application/json"})
         assert reply.status == 400 and reply.detail, reply
 
@@ -172,7 +180,7 @@ def test_random_bytes(target):
             noise = head[:cut] + noise
         elif n % 3 == 2:
             at = chance.randrange(len(head))
-            noise = head[:at] + bytes([head[at] ^ (1 << chance.randrange(8))]) + head[at + 1:] + noise
+            noise = head[:at] + bytes([head[at] ^ (1 << chance.randrange(8))]) + head[at + 1 :] + noise
         with target.raw(timeout=15) as raw:
             try:
                 raw.write(noise)
@@ -226,6 +234,7 @@ def test_a_body_that_never_comes(target):
 
 def test_a_client_that_reads_nothing(target):
     """It asks for 64 MiB of results and takes none: the server holds back, and answers others."""
+
     def big():
         return b"x" * (4 << 20)
 

@@ -1,4 +1,5 @@
 """Functions pickled by reference: the gateway takes what it cannot import, and the executor finds it."""
+
 import struct
 import sys
 import textwrap
@@ -12,7 +13,10 @@ def reference(module, name, protocol):
     """The pickle of a function of a module, without that module."""
     if protocol < 4:
         return b"\x80" + bytes([protocol]) + f"c{module}\n{name}\nq\x00.".encode()
-    body = b"".join(b"\x8c" + struct.pack("<B", len(word)) + word.encode() + b"\x94" for word in (module, name)) + b"\x93\x94."
+    body = (
+        b"".join(b"\x8c" + struct.pack("<B", len(word)) + word.encode() + b"\x94" for word in (module, name))
+        + b"\x93\x94."
+    )
     return b"\x80" + bytes([protocol]) + b"\x95" + struct.pack("<Q", len(body)) + body
 
 
@@ -80,7 +84,19 @@ def test_files_of_the_user_do_not_shadow_ours(serve, tmp_path):
     """A folder full of names that the executor or the standard library uses, as students have it."""
     home = tmp_path / "home"
     home.mkdir()
-    for name in ("queue", "random", "json", "types", "socket", "pickle", "dill", "struct", "traceback", "logging", "io"):
+    for name in (
+        "queue",
+        "random",
+        "json",
+        "types",
+        "socket",
+        "pickle",
+        "dill",
+        "struct",
+        "traceback",
+        "logging",
+        "io",
+    ):
         (home / f"{name}.py").write_text("raise RuntimeError('the file of the user was imported')\n")
     for name in ("utils", "app", "client", "worker", "treadle", "serialize"):
         (home / f"{name}.py").write_text(f"WHO = 'the user\\'s {name}'\n")

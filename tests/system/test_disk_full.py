@@ -1,4 +1,5 @@
 """A full disk: submits are refused with 507, what runs finishes, and submits return when there is space. Needs a small file system."""
+
 import os
 import subprocess
 import time
@@ -60,7 +61,10 @@ def test_full_disk(small_disk, serve, runs):  # in this order: the server goes b
         accepted.append(reply.json["task_id"])
     assert refused and refused.status == 507 and refused.detail, (len(accepted), refused)
     print(f"{len(accepted)} taken after the disk was full, then: {refused.detail}")
-    assert server.post("/register_function", {"name": "f", "payload": wire.text(wire.as_main(work))}).status in (200, 507)
+    assert server.post("/register_function", {"name": "f", "payload": wire.text(wire.as_main(work))}).status in (
+        200,
+        507,
+    )
 
     assert [len(server.value(i)) for i in running] == [1000, 1001], "what ran has finished, and its results are kept"
     assert server.value(done) == b"r" * 10 and server.get("/livez").status == 200
@@ -69,8 +73,13 @@ def test_full_disk(small_disk, serve, runs):  # in this order: the server goes b
 
     os.unlink(small_disk / "ballast")
     begun = time.monotonic()
-    task_id = eventually(lambda: (r := server.post("/execute_function", {"function_id": function_id, "payload": wire.args(0, 7)})).status == 200
-                         and r.json["task_id"], 20, every=0.2)
+    task_id = eventually(
+        lambda: (r := server.post("/execute_function", {"function_id": function_id, "payload": wire.args(0, 7)})).status
+        == 200
+        and r.json["task_id"],
+        20,
+        every=0.2,
+    )
     assert task_id, "submits did not return"
     print(f"submits returned after {time.monotonic() - begun:.1f} s")
     assert server.value(task_id) == b"r" * 7

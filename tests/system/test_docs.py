@@ -5,6 +5,7 @@ A `sh` block runs in bash (-euo pipefail), a `python` block in the interpreter o
 starts one itself. `<!-- test: NAME => TEXT -->` also asks for TEXT in the output. What a block leaves in its folder is thrown away: `treadle-data`
 is replaced by a temporary folder.
 """
+
 import os
 import re
 import subprocess
@@ -14,7 +15,9 @@ import pytest
 
 from server import BIN, ROOT, clean_env
 
-BLOCK = re.compile(r"^<!-- test: (?P<name>[\w-]+)(?: => (?P<expect>.*?))? -->\n+```(?P<kind>\w+)\n(?P<code>.*?)^```", re.M | re.S)
+BLOCK = re.compile(
+    r"^<!-- test: (?P<name>[\w-]+)(?: => (?P<expect>.*?))? -->\n+```(?P<kind>\w+)\n(?P<code>.*?)^```", re.M | re.S
+)
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -49,9 +52,13 @@ def test_block(block, serve, tmp_path):
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "treadle").symlink_to(BIN)
     (tmp_path / "bin" / "python3").symlink_to(sys.executable)
-    env = clean_env(PATH=f"{tmp_path / 'bin'}:{os.environ['PATH']}", PYTHONPATH=ROOT / "python", TREADLE_PYTHON=sys.executable)
+    env = clean_env(
+        PATH=f"{tmp_path / 'bin'}:{os.environ['PATH']}", PYTHONPATH=ROOT / "python", TREADLE_PYTHON=sys.executable
+    )
     command = ["bash", "-euo", "pipefail", "-c", code] if block["kind"] == "sh" else [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, f"{block['code']}\n{done.stdout}\n{done.stderr}"
     if block["expect"]:
         assert block["expect"] in done.stdout, f"{block['code']}\n{done.stdout}"

@@ -1,4 +1,5 @@
 """kill -9, restart, and what was promised."""
+
 import os
 import random
 import time
@@ -32,7 +33,9 @@ def test_kill_9_under_load(serve, runs):
         assert eventually(lambda: len(load.accepted) > accepted + 20, 10), server.log()
     ran = load.judge(60 * PATIENCE)
     again = sum(len(times) > 1 for times in ran.values())
-    print(f"{KILLS} kills, {len(load.accepted)} accepted, in flight at the kills: {in_flight}, run more than once: {again}")
+    print(
+        f"{KILLS} kills, {len(load.accepted)} accepted, in flight at the kills: {in_flight}, run more than once: {again}"
+    )
     assert sum(in_flight) > KILLS, "the kills struck nothing"
 
 
@@ -121,6 +124,7 @@ def test_first_task_soon_after_exec(tmp_path):
     (tmp_path / "empty").mkdir()
     server = Server(tmp_path / "empty", "-w", 1)
     try:
+
         def double(x):
             return x * 2
 
@@ -179,6 +183,7 @@ def test_a_damaged_store_is_not_overwritten(serve):
 
 def test_task_ids_are_answered_while_starting(serve):
     """200 is said only after the restart knows every accepted task: no 404 in between."""
+
     def double(x):
         return x * 2
 

@@ -1,4 +1,5 @@
 """The table of errors: exact codes, and a text that names what is wrong."""
+
 import pickle
 import uuid
 
@@ -19,7 +20,16 @@ NOT_PICKLES = {
     "empty pickle": wire.armor(b"\x80\x04."),
     "non-ASCII": "päyload",
 }
-PLAIN = {"int": 7, "float": 1.5, "str": "hello", "list": [1, 2], "dict": {"a": 1}, "NoneType": None, "tuple": (1,), "bool": True}
+PLAIN = {
+    "int": 7,
+    "float": 1.5,
+    "str": "hello",
+    "list": [1, 2],
+    "dict": {"a": 1},
+    "NoneType": None,
+    "tuple": (1,),
+    "bool": True,
+}
 
 
 def echo(*args, **kwargs):
@@ -52,7 +62,9 @@ def test_function_that_is_plain_data(server, name):
 
 
 @pytest.mark.parametrize("path", ["/register_function", "/execute_function"])
-@pytest.mark.parametrize("body", [b"", b"{", b"not json", b"{'name': 1}", b'{"a": 1} trailing', b'\xff\xfe{"name"', b"[1", b"\0\0\0\0"])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"not json", b"{'name': 1}", b'{"a": 1} trailing', b'\xff\xfe{"name"', b"[1", b"\0\0\0\0"]
+)
 def test_body_that_is_no_json(server, path, body):
     reply = server.post(path, body, headers={"Content-Type": "application/json"})
     assert reply.status == 400 and "JSON" in reply.detail, reply
@@ -86,7 +98,14 @@ def test_execute_fields(server, function_id, name, wrong):
     assert reply.status == 400 and name in reply.detail, reply
 
 
-BAD_IDS = ["not-a-uuid", "1234", "g" * 36, "00000000-0000-0000-0000-00000000000", "00000000-0000-0000-0000-0000000000000", "x" * 500]
+BAD_IDS = [
+    "not-a-uuid",
+    "1234",
+    "g" * 36,
+    "00000000-0000-0000-0000-00000000000",
+    "00000000-0000-0000-0000-0000000000000",
+    "x" * 500,
+]
 
 
 @pytest.mark.parametrize("bad", [*BAD_IDS, "", " "])
@@ -119,9 +138,21 @@ def test_a_function_is_no_task(server, function_id):
 
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
-ALLOWED = {"/register_function": "POST", "/execute_function": "POST", "/": "GET", "/docs": "GET", "/metrics": "GET",
-           f"/status/{NOBODY}": "GET", f"/result/{NOBODY}": "GET"}
-WRONG = [(method, route) for route in ALLOWED for method in ("GET", "POST", "PUT", "DELETE", "PATCH") if method != ALLOWED[route]]
+ALLOWED = {
+    "/register_function": "POST",
+    "/execute_function": "POST",
+    "/": "GET",
+    "/docs": "GET",
+    "/metrics": "GET",
+    f"/status/{NOBODY}": "GET",
+    f"/result/{NOBODY}": "GET",
+}
+WRONG = [
+    (method, route)
+    for route in ALLOWED
+    for method in ("GET", "POST", "PUT", "DELETE", "PATCH")
+    if method != ALLOWED[route]
+]
 
 
 @pytest.mark.parametrize("method, route", WRONG)
@@ -138,7 +169,9 @@ def test_bad_payload_wins_over_unknown_id(server):
         assert reply.status == 400, reply
 
 
-@pytest.mark.parametrize("odd", [((2,),), (5,), ((1), {}), ((1, 2), {3: 4}), (), 5, None, "ab", [1, 2, 3], {"x": 1}], ids=repr)
+@pytest.mark.parametrize(
+    "odd", [((2,),), (5,), ((1), {}), ((1, 2), {3: 4}), (), 5, None, "ab", [1, 2, 3], {"x": 1}], ids=repr
+)
 def test_odd_arguments_fail_as_a_task(server, function_id, odd):
     task_id = server.execute_text(function_id, wire.text(odd))
     error = server.failure(task_id)

@@ -1,15 +1,12 @@
 """What FAILED returns: an exception that a client reads with dill alone, without any class of ours."""
+
 import json
-import os
-import pathlib
-import shutil
-import subprocess
-import sys
 
 import cloudpickle
 import pytest
 
 import wire
+from server import other_interpreters
 
 # Runs in a clean interpreter: reads a result text, and says what the object satisfies.
 EXAMINE = """
@@ -69,12 +66,20 @@ EXCEPTIONS = {
     "AssertionError": ("AssertionError('not so')", ("builtins", "AssertionError"), "not so"),
     "StopIteration": ("StopIteration('stopped')", ("builtins", "StopIteration"), "stopped"),
     "RuntimeError": ("RuntimeError('many\\nlines\\nof text')", ("builtins", "RuntimeError"), "many\nlines\nof text"),
-    "unicode text": ("ValueError('h\\u00e9llo \\u2603 \\U0001f600')", ("builtins", "ValueError"), "h\u00e9llo \u2603 \U0001f600"),
+    "unicode text": (
+        "ValueError('h\\u00e9llo \\u2603 \\U0001f600')",
+        ("builtins", "ValueError"),
+        "h\u00e9llo \u2603 \U0001f600",
+    ),
     "lone surrogate": ("ValueError('bad \\ud800 text')", ("builtins", "ValueError"), "bad"),
     "long text": ("ValueError('x' * 100_000)", ("builtins", "ValueError"), "x" * 1000),
     "no text": ("TypeError()", ("builtins", "TypeError"), ""),
     "OSError": ("FileNotFoundError(2, 'No such file', '/nowhere')", ("builtins", "FileNotFoundError"), "/nowhere"),
-    "UnicodeDecodeError": ("UnicodeDecodeError('utf-8', b'ab', 0, 1, 'bad byte')", ("builtins", "UnicodeError"), "bad byte"),
+    "UnicodeDecodeError": (
+        "UnicodeDecodeError('utf-8', b'ab', 0, 1, 'bad byte')",
+        ("builtins", "UnicodeError"),
+        "bad byte",
+    ),
     "JSONDecodeError": ("json.JSONDecodeError('no json', 'doc', 1)", ("builtins", "ValueError"), "no json"),
     "HTTPError": ("urllib.error.HTTPError('http://x', 418, 'teapot', {}, None)", ("builtins", "OSError"), "teapot"),
     "CalledProcessError": ("subprocess.CalledProcessError(3, 'cmd')", ("builtins", "Exception"), "3"),
@@ -96,23 +101,6 @@ def test_failure_in_a_clean_interpreter(server, clean_python, name):
     assert status == "FAILED"
     check(examine(clean_python, result, base, message), task_id, message)
     assert b"\0" not in result.encode() and result == wire.armor(wire.bare(result))
-
-
-def other_interpreters():
-    """Pythons of other minor versions: those named in TREADLE_TEST_PYTHONS, else what lies on PATH or was put there by pyenv."""
-    named = os.environ.get("TREADLE_TEST_PYTHONS")
-    if named:
-        return named.split(":")
-    others = [minor for minor in range(9, 16) if minor != sys.version_info.minor]
-    found = {minor: shutil.which(f"python3.{minor}") for minor in others}
-    for minor in others:
-        for path in sorted(pathlib.Path.home().glob(f".pyenv/versions/3.{minor}.*/bin/python3")):
-            found[minor] = str(path)
-    return [path for path in found.values() if path and works(path)]
-
-
-def works(path):
-    return subprocess.run([path, "-c", ""], capture_output=True).returncode == 0
 
 
 @pytest.mark.parametrize("interpreter", other_interpreters(), ids=str)
@@ -191,14 +179,28 @@ def test_hostile_exceptions(server):
     def no_memory():
         return [0] * (1 << 60)
 
-    for function, words in ((bad_str, ""), (bad_attribute, "odd one"), (bad_reduce, "not picklable"), (bad_state, "with a lock"),
-                            (chain, "outer"), (deep, "recursion"), (no_memory, "")):
+    for function, words in (
+        (bad_str, ""),
+        (bad_attribute, "odd one"),
+        (bad_reduce, "not picklable"),
+        (bad_state, "with a lock"),
+        (chain, "outer"),
+        (deep, "recursion"),
+        (no_memory, ""),
+    ):
         task_id = server.execute(server.register(function))
         error = server.failure(task_id)
-        assert words in str(error) and "Function Failure" in str(error) and error.error_code == 500 and error.task_id == task_id
+        assert (
+            words in str(error)
+            and "Function Failure" in str(error)
+            and error.error_code == 500
+            and error.task_id == task_id
+        )
 
 
-@pytest.mark.parametrize("source", ["SystemExit(0)", "KeyboardInterrupt()", "MemoryError()", "RecursionError()", "GeneratorExit()"])
+@pytest.mark.parametrize(
+    "source", ["SystemExit(0)", "KeyboardInterrupt()", "MemoryError()", "RecursionError()", "GeneratorExit()"]
+)
 def test_the_worker_lives_on(serve, source):
     server = serve("-w", 1)
 

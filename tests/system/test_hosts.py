@@ -1,4 +1,5 @@
 """Which names and which web pages may speak to the server, and on which addresses it listens."""
+
 import http.client
 import socket
 
@@ -19,13 +20,27 @@ def ask(server, host=None, origin=None, method="GET", path="/readyz", body=None,
         connection.close()
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "LocalHost", "localhost:8000", "127.0.0.1:1", "[::1]:65535"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "127.0.0.1", "[::1]", "LocalHost", "localhost:8000", "127.0.0.1:1", "[::1]:65535"]
+)
 def test_own_hosts(server, host):
     assert ask(server, host).status == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example", "127.0.0.2",
-                                  "0.0.0.0", "[::2]", "notlocalhost", "localhost@evil.example"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "evil.example:8000",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "127.0.0.2",
+        "0.0.0.0",
+        "[::2]",
+        "notlocalhost",
+        "localhost@evil.example",
+    ],
+)
 def test_foreign_hosts(server, host):
     for method, path, body in (("GET", "/readyz", None), ("POST", "/register_function", {"name": "f", "payload": "x"})):
         reply = ask(server, host, method=method, path=path, body=body)
@@ -39,13 +54,17 @@ def test_allow_host(serve):
     assert ask(server, "third.example").status == 421
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "http://localhost:1", "null", "http://evil.example:8000", "file://"])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "http://localhost:1", "null", "http://evil.example:8000", "file://"]
+)
 def test_foreign_origins(server, origin):
     for method, path, body in (("GET", "/readyz", None), ("POST", "/execute_function", {})):
         reply = ask(server, origin=origin, method=method, path=path, body=body)
         assert reply.status == 403 and "--allow-origin" in reply.detail, reply
         assert "Access-Control-Allow-Origin" not in reply.headers
-    preflight = ask(server, origin=origin, method="OPTIONS", path="/execute_function", Access_Control_Request_Method="POST")
+    preflight = ask(
+        server, origin=origin, method="OPTIONS", path="/execute_function", Access_Control_Request_Method="POST"
+    )
     assert "Access-Control-Allow-Origin" not in preflight.headers
 
 
@@ -60,14 +79,25 @@ def test_allow_origin(serve):
     def double(x):
         return x * 2
 
-    reply = ask(server, origin=origin, method="OPTIONS", path="/execute_function", Access_Control_Request_Method="POST",
-                Access_Control_Request_Headers="content-type")
+    reply = ask(
+        server,
+        origin=origin,
+        method="OPTIONS",
+        path="/execute_function",
+        Access_Control_Request_Method="POST",
+        Access_Control_Request_Headers="content-type",
+    )
     assert reply.status in (200, 204), reply
     assert reply.headers["Access-Control-Allow-Origin"] == origin
     assert "POST" in reply.headers["Access-Control-Allow-Methods"]
     assert "content-type" in reply.headers["Access-Control-Allow-Headers"].lower()
-    reply = ask(server, origin=origin, method="POST", path="/execute_function",
-                body={"function_id": server.register(double), "payload": wire.args(4)})
+    reply = ask(
+        server,
+        origin=origin,
+        method="POST",
+        path="/execute_function",
+        body={"function_id": server.register(double), "payload": wire.args(4)},
+    )
     assert reply.status == 200 and reply.headers["Access-Control-Allow-Origin"] == origin
     assert "Origin" in reply.headers["Vary"]
     assert server.value(reply.json["task_id"]) == 8
@@ -77,7 +107,9 @@ def test_allow_origin(serve):
 
 
 def test_another_address_needs_a_flag(tmp_path):
-    code, out, err = run("serve", "--host", "0.0.0.0", "--port", 0, "--data-dir", tmp_path / "data", "--python", "/usr/bin/python3")
+    code, out, err = run(
+        "serve", "--host", "0.0.0.0", "--port", 0, "--data-dir", tmp_path / "data", "--python", "/usr/bin/python3"
+    )
     assert code == 2 and "--insecure-public" in err, (code, out, err)
     assert not (tmp_path / "data" / "treadle.db").exists(), "refused before anything was made"
 

@@ -1,4 +1,5 @@
 """HTTP/1.1 itself: connections that stay, requests in a row, chunked bodies, HEAD and OPTIONS, `?wait=`."""
+
 import http.client
 import json
 import threading
@@ -54,9 +55,13 @@ def test_pipelining(server, double_id):
     slow = server.execute(server.register(sleep), 0.5)
     with server.raw() as raw:
         body = {"function_id": double_id, "payload": wire.args(5)}
-        raw.write(wire.request("GET", f"/result/{slow}?wait=10") + wire.request("GET", f"/status/{ids[3]}")
-                  + wire.request("GET", "/nowhere") + wire.request("POST", "/execute_function", body)
-                  + wire.request("GET", f"/result/{ids[7]}"))
+        raw.write(
+            wire.request("GET", f"/result/{slow}?wait=10")
+            + wire.request("GET", f"/status/{ids[3]}")
+            + wire.request("GET", "/nowhere")
+            + wire.request("POST", "/execute_function", body)
+            + wire.request("GET", f"/result/{ids[7]}")
+        )
         first, second, third, fourth, fifth = (raw.read_reply() for _ in range(5))
     assert first.json["task_id"] == slow and first.json["status"] == "COMPLETED"
     assert second.json["task_id"] == ids[3] and third.status == 404
@@ -69,7 +74,7 @@ def test_requests_cut_at_every_kind_of_place(server, double_id):
     data = wire.request("POST", "/execute_function", body)
     with server.raw() as raw:
         for i in range(len(data)):
-            raw.write(data[i:i + 1])
+            raw.write(data[i : i + 1])
         first = raw.read_reply()
         raw.write(data[:-30])
         time.sleep(0.2)
@@ -88,7 +93,7 @@ def chunked(path, pieces, trailers=b""):
 def test_chunked_bodies(server):
     register = json.dumps({"name": "double", "payload": wire.text(wire.as_main(double))}).encode()
     with server.raw() as raw:
-        raw.write(chunked("/register_function", [register[i:i + 7] for i in range(0, len(register), 7)]))
+        raw.write(chunked("/register_function", [register[i : i + 7] for i in range(0, len(register), 7)]))
         function_id = raw.read_reply().json["function_id"]
         execute = json.dumps({"function_id": function_id, "payload": wire.args("é" * 50)}).encode()
         raw.write(chunked("/execute_function", [execute], trailers=b"X-Checksum: none\r\n"))
@@ -97,8 +102,13 @@ def test_chunked_bodies(server):
         assert raw.read_reply().status == 200
     assert server.value(reply.json["task_id"]) == "é" * 100
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
-    connection.request("POST", "/execute_function", iter([execute[:50], execute[50:]]), encode_chunked=True,
-                       headers={"Transfer-Encoding": "chunked"})
+    connection.request(
+        "POST",
+        "/execute_function",
+        iter([execute[:50], execute[50:]]),
+        encode_chunked=True,
+        headers={"Transfer-Encoding": "chunked"},
+    )
     assert server.value(json.loads(connection.getresponse().read())["task_id"]) == "é" * 100
     connection.close()
 
@@ -107,7 +117,9 @@ def test_expect_100_continue(server, double_id):
     """curl asks before it sends a large body."""
     body = json.dumps({"function_id": double_id, "payload": wire.args(b"z" * 2_000_000)}).encode()
     with server.raw() as raw:
-        raw.write(f"POST /execute_function HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n")
+        raw.write(
+            f"POST /execute_function HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
         assert raw.read_reply(bodiless=True).status == 100
         raw.write(body)
         assert server.value(raw.read_reply().json["task_id"]) == b"z" * 4_000_000
@@ -132,7 +144,10 @@ def test_head_is_get_without_the_body(server, double_id):
             raw.write(wire.request("HEAD", path) + wire.request("GET", "/livez"))
             head, after = raw.read_reply(bodiless=True), raw.read_reply()
         assert (head.status, head.headers["Content-Type"], head.headers["Content-Length"]) == (
-            get.status, get.headers["Content-Type"], str(len(get.body)))
+            get.status,
+            get.headers["Content-Type"],
+            str(len(get.body)),
+        )
         assert after.status == 200 and after.json, "a body was sent with HEAD"
 
 
@@ -146,8 +161,16 @@ def test_options(server, double_id):
 
 def test_headers_in_any_case_and_unknown_content_types(server, double_id):
     body = json.dumps({"function_id": double_id, "payload": wire.args(1)}).encode()
-    for content_type in (None, "application/json", "application/json; charset=utf-8", "text/plain", "application/x-www-form-urlencoded"):
-        lines = [f"content-LENGTH: {len(body)}", "hOST: LOCALHOST"] + ([f"content-type: {content_type}"] if content_type else [])
+    for content_type in (
+        None,
+        "application/json",
+        "application/json; charset=utf-8",
+        "text/plain",
+        "application/x-www-form-urlencoded",
+    ):
+        lines = [f"content-LENGTH: {len(body)}", "hOST: LOCALHOST"] + (
+            [f"content-type: {content_type}"] if content_type else []
+        )
         with server.raw() as raw:
             raw.write("\r\n".join(["POST /execute_function?x=1&y HTTP/1.1", *lines, "", ""]).encode() + body)
             assert server.value(raw.read_reply().json["task_id"]) == 2
@@ -182,7 +205,10 @@ def test_wait_ends_with_the_present_state(serve):
         assert reply.status == 200 and seconds - 0.05 <= took < seconds + 0.7 * PATIENCE, took
         assert reply.json == {"task_id": task_id, "status": "RUNNING" if task_id == running else "QUEUED", "result": ""}
     begun = time.monotonic()
-    assert server.get(f"/result/{running}?wait=0").json["status"] == "RUNNING" and time.monotonic() - begun < 0.3 * PATIENCE
+    assert (
+        server.get(f"/result/{running}?wait=0").json["status"] == "RUNNING"
+        and time.monotonic() - begun < 0.3 * PATIENCE
+    )
 
 
 @pytest.mark.parametrize("wrong", ["x", "-1", "nan", "inf", "61", "1e9", ""])

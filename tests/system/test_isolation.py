@@ -1,4 +1,5 @@
 """One task does not disturb another: long ones, hostile ones, dying ones, and equal ones."""
+
 import json
 import os
 import signal
@@ -43,8 +44,14 @@ def test_a_task_that_sleeps_once_delays_no_other(serve, runs):
         for burst in range(100):
             due = time.monotonic() + 0.015
             numbers = range(burst * 8, burst * 8 + 8)
-            raw.write(b"".join(wire.request("POST", "/execute_function", {"function_id": function_id, "payload": wire.args(runs.name, n)})
-                               for n in numbers))
+            raw.write(
+                b"".join(
+                    wire.request(
+                        "POST", "/execute_function", {"function_id": function_id, "payload": wire.args(runs.name, n)}
+                    )
+                    for n in numbers
+                )
+            )
             for n in numbers:
                 accepted[n] = (time.monotonic(), raw.read_reply().json["task_id"])
             time.sleep(max(0, due - time.monotonic()))
@@ -53,7 +60,9 @@ def test_a_task_that_sleeps_once_delays_no_other(serve, runs):
     assert server.status(accepted[400][1]) == "RUNNING"
     waits = sorted((began[n] - accepted[n][0], n) for n in accepted if n != 400)
     after = [wait for wait, n in waits if began[n] > began[400]]
-    print(f"longest wait {waits[-1][0] * 1e3:.1f} ms (task {waits[-1][1]}), median {waits[len(waits) // 2][0] * 1e3:.2f} ms")
+    print(
+        f"longest wait {waits[-1][0] * 1e3:.1f} ms (task {waits[-1][1]}), median {waits[len(waits) // 2][0] * 1e3:.2f} ms"
+    )
     assert len(after) > 300, "the load went on after it"
     assert waits[-1][0] < 0.1 * PATIENCE, waits[-10:]
     others = [399, 401, 407, 500, 799]
@@ -97,8 +106,12 @@ def test_a_task_that_waits_for_a_task_of_its_own_function(serve):
 def batch(server, function_id, calls):
     """Submits all calls in one write, so that they reach the executor in batches; returns the task ids."""
     with server.raw() as raw:
-        raw.write(b"".join(wire.request("POST", "/execute_function", {"function_id": function_id, "payload": wire.args(*call)})
-                           for call in calls))
+        raw.write(
+            b"".join(
+                wire.request("POST", "/execute_function", {"function_id": function_id, "payload": wire.args(*call)})
+                for call in calls
+            )
+        )
         return [raw.read_reply().json["task_id"] for _ in calls]
 
 
@@ -125,7 +138,9 @@ def test_sigkill_in_a_batch(serve, runs, victim):
     for n, task_id in enumerate(ids):
         if n == victim:
             error = server.failure(task_id)
-            assert "Worker Failure" in str(error) and "signal 9" in str(error).lower().replace("sigkill", "signal 9"), str(error)
+            assert "Worker Failure" in str(error) and "signal 9" in str(error).lower().replace(
+                "sigkill", "signal 9"
+            ), str(error)
         else:
             assert server.value(task_id) == n
     assert {n: runs.count(n) for n in range(64) if n != victim} == {n: 1 for n in range(64) if n != victim}
@@ -223,7 +238,14 @@ def test_what_a_task_leaves_behind(serve):
 
         old = os.umask(0o22)
         os.umask(old)
-        return [os.getcwd(), os.environ.get("LEFT"), threading.active_count(), "/left/behind" in sys.path, sys.stdout is not None, old != 0o777]
+        return [
+            os.getcwd(),
+            os.environ.get("LEFT"),
+            threading.active_count(),
+            "/left/behind" in sys.path,
+            sys.stdout is not None,
+            old != 0o777,
+        ]
 
     server = serve("-w", 1)
     expected = server.run(look)
@@ -248,7 +270,13 @@ def test_random_numbers_differ(serve):
         import numpy
 
         time.sleep(0.01)
-        return [random.random(), float(numpy.random.rand()), str(uuid.uuid4()), secrets.token_hex(), str(uuid.uuid1())], os.getpid()
+        return [
+            random.random(),
+            float(numpy.random.rand()),
+            str(uuid.uuid4()),
+            secrets.token_hex(),
+            str(uuid.uuid1()),
+        ], os.getpid()
 
     server = serve("-w", 4, "--preload", "numpy")
     function_id = server.register(draw)

@@ -1,4 +1,5 @@
 """Functions of a script: `__main__` at the executor is the user's alone, one for each function."""
+
 import json
 import subprocess
 import sys
@@ -39,25 +40,38 @@ def script(server, tmp_path, body):
     """Runs a client script, in a process of its own; returns the JSON that it prints."""
     path = tmp_path / "client.py"
     path.write_text(HEAD + textwrap.dedent(body))
-    done = subprocess.run([sys.executable, path, server.url], capture_output=True, text=True, timeout=60, env=clean_env(), cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, path, server.url], capture_output=True, text=True, timeout=60, env=clean_env(), cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
 def test_main_is_clean(server, tmp_path):
     """A plain dill payload refers to `__main__`: there is nothing in it but what every module has."""
-    assert script(server, tmp_path, """
+    assert (
+        script(
+            server,
+            tmp_path,
+            """
         def names_and_module():
             import __main__, sys
             mine = sorted(n for n in globals() if not n.startswith("__"))
             return [mine, vars(__main__) is globals(), __main__.__name__, sys.modules["__main__"] is __main__]
 
         print(json.dumps(run(names_and_module)))
-    """) == [[], True, "__main__", True]
+    """,
+        )
+        == [[], True, "__main__", True]
+    )
 
 
 def test_globals_helpers_and_recursion_travel(server, tmp_path):
-    assert script(server, tmp_path, """
+    assert (
+        script(
+            server,
+            tmp_path,
+            """
         LIMIT = 5
         TABLE = {"a": [1, 2]}
 
@@ -68,11 +82,18 @@ def test_globals_helpers_and_recursion_travel(server, tmp_path):
             return math.floor(math.pi) + helper(n) + LIMIT + TABLE["a"][1]
 
         print(json.dumps(run(work, 5, recurse=True)))
-    """) == 3 + 120 + 5 + 2
+    """,
+        )
+        == 3 + 120 + 5 + 2
+    )
 
 
 def test_classes_of_a_script_go_and_come(server, tmp_path):
-    assert script(server, tmp_path, """
+    assert (
+        script(
+            server,
+            tmp_path,
+            """
         class Point:
             def __init__(self, x, y):
                 self.x, self.y = x, y
@@ -105,12 +126,19 @@ def test_classes_of_a_script_go_and_come(server, tmp_path):
         slim = run(same, Slim([1]))
         pair = run(same, Pair(1, 2))
         print(json.dumps([p.norm(), order.total(), slim.a, pair.left + pair.right]))
-    """) == [50.0, 12, [1], 3]
+    """,
+        )
+        == [50.0, 12, [1], 3]
+    )
 
 
 def test_a_class_made_inside_the_function(server, tmp_path):
     """Its name is known to no client: it has to come with its code."""
-    assert script(server, tmp_path, """
+    assert (
+        script(
+            server,
+            tmp_path,
+            """
         def make():
             class Account:
                 rate = 3
@@ -121,7 +149,10 @@ def test_a_class_made_inside_the_function(server, tmp_path):
             return Account(14)
 
         print(json.dumps(run(make).interest()))
-    """) == 42
+    """,
+        )
+        == 42
+    )
 
 
 def twins(dumps):
@@ -155,7 +186,9 @@ def test_two_functions_with_equal_names_by_turns_in_one_child(serve, pickler):
     dumps = cloudpickle.dumps if pickler == "cloudpickle" else lambda obj: dill.dumps(obj, recurse=True)
     server = serve("-w", 1)
     functions = [(label, server.register(body), args) for label, body, args in twins(dumps)]
-    tasks = [(label, server.execute_text(function_id, args)) for _ in range(20) for label, function_id, args in functions]
+    tasks = [
+        (label, server.execute_text(function_id, args)) for _ in range(20) for label, function_id, args in functions
+    ]
     children = {"red": set(), "blue": set()}
     for label, task_id in tasks:
         *said, _, seen, child = server.value(task_id)

@@ -1,4 +1,5 @@
 """What the server says of itself: /livez, /readyz, /version, /metrics."""
+
 import re
 
 import pytest
@@ -38,9 +39,14 @@ def test_durability_is_named(serve, flag, level):
 def test_metrics_before_and_after_tasks(serve):
     server = serve("-w", 2)
     before = server.metrics()
-    for name in ("treadle_tasks_submitted_total", 'treadle_tasks_finished_total{state="COMPLETED"}',
-                 'treadle_tasks_finished_total{state="FAILED"}', "treadle_tasks_queued", "treadle_tasks_running",
-                 'treadle_outcomes_refused_total{reason="stale"}'):
+    for name in (
+        "treadle_tasks_submitted_total",
+        'treadle_tasks_finished_total{state="COMPLETED"}',
+        'treadle_tasks_finished_total{state="FAILED"}',
+        "treadle_tasks_queued",
+        "treadle_tasks_running",
+        'treadle_outcomes_refused_total{reason="stale"}',
+    ):
         assert before[name] == 0, name
     assert before["treadle_slots"] == 2 and before["treadle_slots_free"] == 2
 
@@ -75,7 +81,9 @@ def test_http_latency(serve):
     executed = [v for k, v in count.items() if "execute_function" in k and 'code="200"' in k]
     refused = [v for k, v in count.items() if "/status" in k and 'code="400"' in k]
     assert executed == [1] and refused == [5], count
-    took = [v for k, v in metrics.items() if k.startswith("treadle_http_request_seconds_sum") and "execute_function" in k]
+    took = [
+        v for k, v in metrics.items() if k.startswith("treadle_http_request_seconds_sum") and "execute_function" in k
+    ]
     assert 0 < sum(took) < 1
 
 
@@ -95,5 +103,12 @@ def test_metrics_are_well_formed(server):
     assert samples and families
     for name, _, _ in samples:
         assert name in families or re.sub("_(bucket|sum|count)$", "", name) in families, name
-    assert families["treadle_tasks_submitted_total"] == "counter" and families["treadle_http_request_seconds"] == "histogram"
-    assert wire.WORDS >= {re.search('state="(\\w+)"', labels).group(1) for name, labels, _ in samples if name == "treadle_tasks_finished_total"}
+    assert (
+        families["treadle_tasks_submitted_total"] == "counter"
+        and families["treadle_http_request_seconds"] == "histogram"
+    )
+    assert wire.WORDS >= {
+        re.search('state="(\\w+)"', labels).group(1)
+        for name, labels, _ in samples
+        if name == "treadle_tasks_finished_total"
+    }

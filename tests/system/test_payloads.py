@@ -1,4 +1,5 @@
 """What may stand in a payload: styles of base64, pickle protocols, sizes."""
+
 import hashlib
 import operator
 import pickle
@@ -83,8 +84,13 @@ def test_closures_defaults_and_partials(server, pickler):
 
     dumps = PICKLERS[pickler].dumps
     assert server.value(server.execute(server.register(dumps(wire.as_main(closure))), 1000)) == 1116
-    assert server.value(server.execute(server.register(dumps(functools.partial(wire.as_main(power), exponent=3))), 5)) == 125
-    assert server.value(server.execute(server.register(dumps(wire.as_main(lambda: "from a lambda"))))) == "from a lambda"
+    assert (
+        server.value(server.execute(server.register(dumps(functools.partial(wire.as_main(power), exponent=3))), 5))
+        == 125
+    )
+    assert (
+        server.value(server.execute(server.register(dumps(wire.as_main(lambda: "from a lambda"))))) == "from a lambda"
+    )
 
 
 def test_bodies_of_400_kb(server):

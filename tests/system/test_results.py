@@ -1,9 +1,11 @@
 """Results are decoded *and used* in a clean interpreter that has dill and nothing of ours."""
+
 import cloudpickle
 import dill
 import pytest
 
 import wire
+from server import other_interpreters
 
 USE = """
 import codecs, sys
@@ -94,7 +96,10 @@ USES = {
     "point": ("[x.norm(), x == type(x)(3, 4), type(x).origin().norm(), x.unit()]", "[50.0, True, 0.0, 1]"),
     "points": ("[p.norm() == (2 ** 0.5) * p.x * 10 for p in x['all']]", "[True, True, True]"),
     "point3": ("[x.norm(), isinstance(x, type(x).__mro__[1])]", "[55.0, True]"),
-    "color": ("[x.value, x.upper(), x is type(x).BLUE, x == type(x)(2), x is not type(x).RED]", "[2, 'BLUE', True, True, True]"),
+    "color": (
+        "[x.value, x.upper(), x is type(x).BLUE, x == type(x)(2), x is not type(x).RED]",
+        "[2, 'BLUE', True, True, True]",
+    ),
     "colors": ("[[c.name for c in x], x[0] is type(x[0]).RED]", "[['RED', 'BLUE'], True]"),
     "order": ("[x.total(), x.name, x == type(x)('x', [1, 2, 3])]", "[60, 'x', True]"),
     "pair": ("[x.left, x.right, x._replace(left=5).left, tuple(x)]", "[1, [2], 5, (1, [2])]"),
@@ -106,8 +111,10 @@ USES = {
     "cycle": ("[x.me is x, x.norm() > 20]", "[True, True]"),
     "data": ("x == {'a': [1, 2.5, None, True], 'b': (b'x', 'y'), 'c': {3}}", "True"),
     "numbers": ("[x.tolist(), x.dtype.kind, x.sum().item()]", "[[[0, 2], [4, 6], [8, 10]], 'i', 30]"),
-    "when": ("[x[0].isoformat(), str(x[1]), x[2].name, x[3].match('aa').end(), x[4].int, x[5] == 2 ** 100, list(x[6]), x[7], x[8]]",
-             "['2026-01-02T00:00:00+00:00', '1.10', 'b', 2, 5, True, [0, 1, 2], 1j, Ellipsis]"),
+    "when": (
+        "[x[0].isoformat(), str(x[1]), x[2].name, x[3].match('aa').end(), x[4].int, x[5] == 2 ** 100, list(x[6]), x[7], x[8]]",
+        "['2026-01-02T00:00:00+00:00', '1.10', 'b', 2, 5, True, [0, 1, 2], 1j, Ellipsis]",
+    ),
 }
 # dill 0.3.6 cannot read a nested Enum that it wrote itself: here the client needs cloudpickle.
 NEEDS_CLOUDPICKLE = {"color", "colors"}
@@ -131,3 +138,16 @@ def test_result_is_usable(server, clean_python, pickler, name):
     use, expected = USES[name]
     before = "" if name in NEEDS_CLOUDPICKLE else 'sys.modules["cloudpickle"] = None'
     assert clean_python(USE.format(before=before, use=use), result).strip() == expected
+
+
+@pytest.mark.parametrize("interpreter", other_interpreters(), ids=str)
+@pytest.mark.parametrize("name", ["data", "when", "partial"])
+def test_plain_results_in_another_minor_version(server, clean_python, name, interpreter):
+    """No bytecode in them: plain pickle reads them on every version, with dill there or not."""
+    status, result = server.finished(server.execute(server.register(cloudpickle.dumps(script_function(name)))))
+    assert status == "COMPLETED", wire.untext(result)
+    use, expected = USES[name]
+    assert (
+        clean_python(USE.format(before="", use=use).replace("dill", "pickle"), result, interpreter=interpreter).strip()
+        == expected
+    )

@@ -1,9 +1,11 @@
 """The seed's routes: paths, answers, ids, and the pages beside them."""
+
 import re
 
 import pytest
 
 import wire
+from server import eventually
 
 
 def double(x):
@@ -37,10 +39,14 @@ def test_result_in_every_state(serve):
     waiting = as_sleep(server, 0.0)
     assert server.answer(waiting) == {"task_id": waiting, "status": "QUEUED", "result": ""}
     seen = {}
-    while "COMPLETED" not in seen:
+
+    def completed():
         answer = server.answer(blocker)
         assert set(answer) == {"task_id", "status", "result"}
         seen[answer["status"]] = answer["result"]
+        return "COMPLETED" in seen
+
+    assert eventually(completed, 20), seen
     assert seen["RUNNING"] == "" and wire.untext(seen["COMPLETED"]) == 1.0
     assert server.value(waiting) == 0.0
 
@@ -57,16 +63,39 @@ def as_sleep(server, seconds):
 
 def test_same_name_twice_gives_two_ids(server):
     payload = wire.text(wire.as_main(double))
-    ids = {server.post("/register_function", {"name": "twin", "payload": payload}).json["function_id"] for _ in range(2)}
+    ids = {
+        server.post("/register_function", {"name": "twin", "payload": payload}).json["function_id"] for _ in range(2)
+    }
     assert len(ids) == 2
     assert [server.value(server.execute(i, n)) for n, i in enumerate(ids)] == [0, 2]
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["", "fünction ☃ \U0001f600", 'quote" and \\ backslash', "a\nb\0c", "x" * 1000, "../../etc/passwd"],
+    ids=range(6),
+)
+def test_any_text_is_a_name(server, name):
+    reply = server.post("/register_function", {"name": name, "payload": wire.text(wire.as_main(double))})
+    assert reply.status == 200, reply
+    assert server.value(server.execute(reply.json["function_id"], 3)) == 6
+
+
 def test_extra_fields_are_ignored(server):
-    body = {"name": "double", "payload": wire.text(wire.as_main(double)), "language": "python", "tags": [1, {"a": None}]}
+    body = {
+        "name": "double",
+        "payload": wire.text(wire.as_main(double)),
+        "language": "python",
+        "tags": [1, {"a": None}],
+    }
     reply = server.post("/register_function", body)
     assert reply.status == 200, reply
-    body = {"payload": wire.args(4), "priority": "high", "function_id": reply.json["function_id"], "extra": {"deep": [[]]}}
+    body = {
+        "payload": wire.args(4),
+        "priority": "high",
+        "function_id": reply.json["function_id"],
+        "extra": {"deep": [[]]},
+    }
     reply = server.post("/execute_function", body)
     assert reply.status == 200, reply
     assert server.value(reply.json["task_id"]) == 8
@@ -121,7 +150,12 @@ def test_openapi(server):
     paths = reply.json["paths"]
     routes = {(method, path) for path, methods in paths.items() for method in methods if method in ("get", "post")}
     names = {(method, re.sub(r"{\w+}", "{}", path)) for method, path in routes}
-    assert names >= {("post", "/register_function"), ("post", "/execute_function"), ("get", "/status/{}"), ("get", "/result/{}")}
+    assert names >= {
+        ("post", "/register_function"),
+        ("post", "/execute_function"),
+        ("get", "/status/{}"),
+        ("get", "/result/{}"),
+    }
 
 
 def test_openapi_tells_no_lies_about_reads(server):

@@ -1,4 +1,5 @@
 """Start-up faults: one sentence that says what to do, and exit code 2."""
+
 import os
 import socket
 import subprocess
@@ -12,7 +13,15 @@ from server import BIN, clean_env, run
 def refused(code, out, err, *words):
     assert code == 2, (code, out, err)
     assert err.strip() and len(err.strip().splitlines()) <= 4, err
-    for word in ("terminate called", "Traceback", "Segmentation", "core dumped", "what():", "std::", "AddressSanitizer"):
+    for word in (
+        "terminate called",
+        "Traceback",
+        "Segmentation",
+        "core dumped",
+        "what():",
+        "std::",
+        "AddressSanitizer",
+    ):
         assert word not in err + out
     for word in words:
         assert str(word) in err, (word, err)
@@ -22,25 +31,28 @@ def serve(tmp_path, *flags, python=sys.executable, env=None):
     return run("serve", "--port", 0, "--data-dir", tmp_path / "data", "--python", python, *flags, cwd=tmp_path, env=env)
 
 
-@pytest.mark.parametrize("argv, words", [
-    (["--bogus"], ["--bogus"]),
-    (["--por", "8000"], ["--por"]),
-    (["-m", "fly"], ["fly", "local"]),
-    (["-m"], ["-m"]),
-    (["-w", "0"], ["-w"]),
-    (["-w", "many"], ["-w", "many"]),
-    (["-w", "-3"], ["-w"]),
-    (["-t", "soon"], ["-t", "soon"]),
-    (["-t", "-1"], ["-t"]),
-    (["--port", "99999"], ["99999"]),
-    (["--port", "http"], ["http"]),
-    (["--durability", "maybe"], ["maybe", "strict"]),
-    (["--max-payload", "big"], ["--max-payload"]),
-    (["--created-status", "204"], ["--created-status"]),
-    (["--host", "no.such.host.invalid"], ["no.such.host.invalid"]),
-    (["--host", "203.0.113.7", "--insecure-public", "--python", sys.executable], ["203.0.113.7"]),
-    (["leftover"], ["leftover"]),
-])
+@pytest.mark.parametrize(
+    "argv, words",
+    [
+        (["--bogus"], ["--bogus"]),
+        (["--por", "8000"], ["--por"]),
+        (["-m", "fly"], ["fly", "local"]),
+        (["-m"], ["-m"]),
+        (["-w", "0"], ["-w"]),
+        (["-w", "many"], ["-w", "many"]),
+        (["-w", "-3"], ["-w"]),
+        (["-t", "soon"], ["-t", "soon"]),
+        (["-t", "-1"], ["-t"]),
+        (["--port", "99999"], ["99999"]),
+        (["--port", "http"], ["http"]),
+        (["--durability", "maybe"], ["maybe", "strict"]),
+        (["--max-payload", "big"], ["--max-payload"]),
+        (["--created-status", "204"], ["--created-status"]),
+        (["--host", "no.such.host.invalid"], ["no.such.host.invalid"]),
+        (["--host", "203.0.113.7", "--insecure-public", "--python", sys.executable], ["203.0.113.7"]),
+        (["leftover"], ["leftover"]),
+    ],
+)
 def test_wrong_flags(tmp_path, argv, words):
     refused(*run("serve", "--data-dir", tmp_path / "data", *argv, cwd=tmp_path), *words)
 
@@ -57,8 +69,22 @@ def test_help_and_version():
     assert code == 0 and "serve" in out
     code, out, _ = run("serve", "--help")
     assert code == 0
-    for flag in ("--host", "--port", "--mode", "--workers", "--timeout", "--data-dir", "--durability", "--python", "--path", "--max-payload",
-                 "--insecure-public", "--allow-host", "--allow-origin", "--created-status"):
+    for flag in (
+        "--host",
+        "--port",
+        "--mode",
+        "--workers",
+        "--timeout",
+        "--data-dir",
+        "--durability",
+        "--python",
+        "--path",
+        "--max-payload",
+        "--insecure-public",
+        "--allow-host",
+        "--allow-origin",
+        "--created-status",
+    ):
         assert flag in out
     code, out, _ = run("version")
     assert code == 0 and out.startswith("treadle ")
@@ -79,7 +105,11 @@ def test_port_in_use(tmp_path):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        refused(*run("serve", "--port", port, "--data-dir", tmp_path / "data", "--python", sys.executable), str(port), "--port")
+        refused(
+            *run("serve", "--port", port, "--data-dir", tmp_path / "data", "--python", sys.executable),
+            str(port),
+            "--port",
+        )
 
 
 def test_data_dir_that_cannot_be_written(tmp_path):
@@ -94,7 +124,10 @@ def test_read_only_data_dir(tmp_path):
     if os.geteuid() == 0:
         place = tmp_path / "mount"
         place.mkdir()
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", "ro,size=1m", "tmpfs", place], capture_output=True).returncode != 0:
+        if (
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "ro,size=1m", "tmpfs", place], capture_output=True).returncode
+            != 0
+        ):
             pytest.skip("this root may not mount")
         try:
             refused(*run("serve", "--port", 0, "--data-dir", place, "--python", sys.executable), str(place))
@@ -156,8 +189,14 @@ def test_relative_paths_and_names_with_spaces(tmp_path):
     """Flags take what a shell gives: a relative data folder with a space, and an interpreter by name."""
     home = tmp_path / "a home"
     home.mkdir()
-    process = subprocess.Popen([BIN, "serve", "--port", "0", "--data-dir", "my data", "--python", os.path.basename(sys.executable)],
-                               cwd=home, env=clean_env(PATH="/usr/bin:/bin"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        [BIN, "serve", "--port", "0", "--data-dir", "my data", "--python", os.path.basename(sys.executable)],
+        cwd=home,
+        env=clean_env(PATH="/usr/bin:/bin"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     try:
         for line in process.stdout:
             if "listening on" in line:

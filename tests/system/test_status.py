@@ -1,4 +1,5 @@
 """Statuses and time: what RUNNING means, how soon a small task is done, and how well the slots are used."""
+
 import collections
 import time
 
@@ -48,9 +49,13 @@ def test_statuses_go_forward_only(serve):
     order = ["QUEUED", "RUNNING", "COMPLETED"]
     ids = [server.execute(function_id, 0.15) for _ in range(8)]
     seen = {i: [] for i in ids}
-    while not all(words and words[-1] == "COMPLETED" for words in seen.values()):
+
+    def all_completed():
         for i in ids:
             seen[i].append(server.status(i))
+        return all(words[-1] == "COMPLETED" for words in seen.values())
+
+    assert eventually(all_completed, 20, every=0), seen
     for words in seen.values():
         ranks = [order.index(word) for word in words]
         assert ranks == sorted(ranks), words
@@ -71,7 +76,9 @@ def test_a_small_task_is_done_within_20_polls_of_10_ms(serve):
             if answer["status"] == "COMPLETED":
                 break
             time.sleep(0.01)
-        assert answer["status"] == "COMPLETED" and wire.untext(answer["result"]) == n * 2, f"call {n} after {poll + 1} polls"
+        assert (
+            answer["status"] == "COMPLETED" and wire.untext(answer["result"]) == n * 2
+        ), f"call {n} after {poll + 1} polls"
         polls.append(poll + 1)
     print("polls needed:", sorted(polls))
 
@@ -109,6 +116,15 @@ def stubborn(runs):
         except BaseException:
             pass
 
+def in_c_code(runs):
+    note(runs)
+    sum(range(10**15))
+
+def stopped(runs):
+    note(runs)
+    import os, signal
+    os.kill(os.getpid(), signal.SIGSTOP)
+
 def with_child(runs):
     note(runs)
     import subprocess, time
@@ -131,7 +147,7 @@ def endless(name):
 
 
 @pytest.mark.sleepy
-@pytest.mark.parametrize("name", ["busy", "stubborn", "with_child"])
+@pytest.mark.parametrize("name", ["busy", "stubborn", "in_c_code", "stopped", "with_child"])
 def test_time_limit(serve, runs, name):
     """FAILED at the limit, plus 2 s of grace for one that refuses; its processes are gone, and the slot works."""
     server = serve("-w", 1, "-t", 2)

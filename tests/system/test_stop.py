@@ -1,4 +1,5 @@
 """Ctrl-C and SIGTERM: what runs may finish, a second signal does not wait, and nothing is lost by either."""
+
 import re
 import signal
 import time
@@ -88,7 +89,10 @@ def test_requests_while_stopping(serve, runs):
     try:
         reply = server.get("/readyz")
         assert reply.status == 503
-        assert server.post("/execute_function", {"function_id": function_id, "payload": "gAJLAS4="}).status in (200, 503)
+        assert server.post("/execute_function", {"function_id": function_id, "payload": "gAJLAS4="}).status in (
+            200,
+            503,
+        )
     except OSError:
         pass  # it listens no more: also an answer
     assert server.wait(20) in ENDED

@@ -1,4 +1,5 @@
 """What the seed's clients send and read: texts of pickles, and HTTP requests with one connection each (or raw bytes on one)."""
+
 import codecs
 import http.client
 import json
