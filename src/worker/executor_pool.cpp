@@ -22,6 +22,10 @@ namespace event = core::event;
 
 constexpr Duration kForkTakes = 5s;  // at most, by a zygote that is ready
 
+// The first byte of every mark; of a start mark it is 0x7F. No text ends in either, so the end of a text is never held
+// back as the possible beginning of a mark, and stdout and stderr keep the order in which they came.
+constexpr char kMarkBegins = '\xFF';
+
 std::uint32_t number(ExecutorNo no) { return static_cast<std::uint32_t>(no); }
 
 std::string hex(const Mark& mark) {
@@ -127,6 +131,7 @@ void ExecutorPool::run_one(const command::Spawn& command, Events& events) {
   if (!zygote) return failed(zygote.error().message);
   Mark mark;
   if (::getrandom(mark.data(), mark.size(), 0) != static_cast<ssize_t>(mark.size())) return failed("no random bytes");
+  mark[0] = kMarkBegins;
   ExecutorChannel::TheirEnds theirs;
   auto channel = ExecutorChannel::make(command.no, mark, options_.max_result, theirs);
   if (!channel) return failed(std::string("no descriptors for an executor: ") + std::strerror(errno));

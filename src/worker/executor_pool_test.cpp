@@ -215,6 +215,15 @@ TEST(ExecutorPool, OutputGoesToTheTaskThatWroteIt) {
   EXPECT_EQ(output(), "");
 }
 
+TEST(ExecutorPool, OutputIsThereThoughItIsReadAfterTheResult) {
+  PoolHarness harness(plain());
+  const ExecutorNo no = harness.spawn_with("def run(args, api):\n    api.say(b'of ' + args)\n    return args\n");
+  for (const char* args : {"1", "2", "3"}) harness.task(no, args);
+  harness.pool().flush();
+  ::usleep(100'000);  // all of it is in socket and pipe when the pool looks, and it looks at the socket first
+  for (const char* args : {"1", "2", "3"}) EXPECT_EQ(harness.done(no).outcome.output, std::string("of ") + args);
+}
+
 TEST(ExecutorPool, OnlyTheEndOfLongOutputIsKept) {
   PoolHarness harness(plain());
   const ExecutorNo no =
@@ -392,6 +401,19 @@ TEST(ExecutorPool, AnInterpreterThatIsNotThereIsNamed) {
   EXPECT_EQ(harness.take<event::SpawnFailed>([&](const auto& e) { return e.no == no; }).no, no);
   EXPECT_THAT(harness.take<event::ZygoteFailed>([](const auto&) { return true; }).text,
               HasSubstr("cannot execute /nowhere/python3: No such file"));
+}
+
+TEST(ExecutorPool, ExecutorsThatDieAtOnceAreAllReported) {
+  HarnessOptions options = plain();
+  options.preload = {"die"};
+  PoolHarness harness(options);
+  std::vector<ExecutorNo> all;
+  for (int i = 0; i < 40; ++i) all.push_back(harness.spawn());
+  for (const ExecutorNo no : all) {
+    const event::ExecutorDied died = harness.died(no);
+    EXPECT_EQ(WEXITSTATUS(died.wait_status), 5);
+    EXPECT_FALSE(died.was_ready);
+  }
 }
 
 TEST(ExecutorPool, AZygoteThatHangsIsGivenUpWithItsExecutor) {

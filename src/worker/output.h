@@ -11,7 +11,7 @@
 namespace treadle::worker {
 
 inline constexpr std::size_t kMarkBytes = 16;
-using Mark = std::array<char, kMarkBytes>;  // random, one per executor
+using Mark = std::array<char, kMarkBytes>;  // random except its first byte, one per executor
 
 // Valid UTF-8 for people: bytes that are not become U+FFFD, and a character cut at the front is dropped.
 // At most `most` bytes of the end are kept.

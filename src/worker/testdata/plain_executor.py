@@ -35,6 +35,8 @@ def zygote_main():
                     time.sleep(0.0002)
                 control.close()
                 os.close(4)
+                if 'die' in config['preload']:
+                    os._exit(5)
                 try:
                     Executor(json.loads(message[9:]), *fds).run()
                 finally:
