@@ -31,7 +31,6 @@ class Table {
   virtual void commit(Commit commit) = 0;
   // Lets go what was committed since the last call, as one batch.
   virtual void flush() = 0;
-  virtual bool idle() const = 0;  // no commit is under way
   virtual std::vector<Report> take_reports() = 0;
   // Runs callbacks of reads that are done. True: it ran some.
   virtual bool deliver_reads() = 0;

@@ -24,26 +24,31 @@ inline core::Payload failure_bytes(core::ErrorKind kind, TaskId, const std::stri
 
 class Engine {
  public:
-  explicit Engine(std::string kind) : kind_(std::move(kind)) {
+  // `configure` changes what a test needs otherwise; it is called at every open().
+  using Configure = std::function<void(SqliteConfig&)>;
+  explicit Engine(std::string kind, Configure configure = {})
+      : kind_(std::move(kind)), configure_(std::move(configure)) {
     dir_ = std::filesystem::temp_directory_path() / ("treadle-contract-" + std::to_string(runtime::os_random()));
     open();
   }
   ~Engine() {
     store_.reset();
-    std::filesystem::remove_all(dir_);
+    if (own_dir_) std::filesystem::remove_all(dir_);
   }
 
   void open() {
-    if (kind_ == "memory") {
-      store_ = std::make_unique<MemoryStore>(clock_, failure_bytes);
-      return;
-    }
     SqliteConfig config;
     config.dir = dir_;
-    config.durability = *parse_durability(kind_);
     config.failure = failure_bytes;
     config.reserve_bytes = 1 << 20;
-    config.store.ledger.max_queued = max_queued;
+    if (configure_) configure_(config);
+    own_dir_ = own_dir_ && config.dir == dir_;  // one that a test brings is the test's
+    dir_ = config.dir;
+    if (kind_ == "memory") {
+      store_ = std::make_unique<MemoryStore>(clock_, failure_bytes, MemoryOptions{false, config.store});
+      return;
+    }
+    config.durability = *parse_durability(kind_);
     auto opened = open_sqlite(std::move(config), clock_);
     ASSERT_TRUE(opened) << opened.error().message;
     store_ = std::move(*opened);
@@ -166,16 +171,27 @@ class Engine {
   bool reap(SessionId other, std::uint64_t beat) {
     return *ask<Result<bool>>([&](auto done) { store_->reap(other, beat, std::move(done)); });
   }
+  AdoptAnswer reassert(SessionId to, ReassertItem item) {
+    return ask<Result<std::vector<AdoptAnswer>>>([&](auto done) { store_->reassert(to, {item}, std::move(done)); })
+        ->at(0);
+  }
+  Result<TaskStory> story(TaskId id) {
+    return ask<Result<TaskStory>>([&](auto done) { store_->story(id, std::move(done)); });
+  }
+  void start(const core::Attempt& a) {
+    store_->started({{a.task, a.token, WorkerId(Uuid{1, 1})}});
+    store_->turn(now());
+  }
   AdoptAnswer adopt(SessionId to, core::Held attempt) {
     return ask<Result<std::vector<AdoptAnswer>>>([&](auto done) { store_->adopt(to, {attempt}, std::move(done)); })
         ->at(0);
   }
 
-  std::uint64_t max_queued = core::limits::kMaxQueued;
-
  private:
   std::string kind_;
+  Configure configure_;
   std::filesystem::path dir_;
+  bool own_dir_ = true;
   runtime::SystemClock clock_;
   std::unique_ptr<Store> store_;
   std::uint64_t numbers_ = 0;

@@ -18,7 +18,6 @@ class MemoryTable final : public Table {
 
   void commit(Commit commit) override;
   void flush() override;
-  bool idle() const override { return waiting_.empty(); }
   std::vector<Report> take_reports() override { return std::exchange(reports_, {}); }
   bool deliver_reads() override { return false; }
   void load_live(Callback<void(LiveRow)> row) override;

@@ -34,11 +34,6 @@ void BlobWriter::push(Commit commit) {
   work_.notify_one();
 }
 
-bool BlobWriter::idle() {
-  const std::lock_guard lock(mutex_);
-  return queue_.empty() && !writing_;
-}
-
 void BlobWriter::close() {
   {
     const std::lock_guard lock(mutex_);
@@ -55,11 +50,9 @@ void BlobWriter::run() {
     if (queue_.empty()) return;
     Commit commit = std::move(queue_.front());
     queue_.pop_front();
-    writing_ = true;
     lock.unlock();
     const bool done = write(commit);
     lock.lock();
-    writing_ = false;
     if (done) continue;
     if (stop_ && --tries_left_ < 0) return;
     queue_.push_back(std::move(commit));  // others may be smaller

@@ -19,7 +19,6 @@ class BlobWriter {
   BlobWriter(const SqliteConfig& config, const Blobs& blobs, Writer& writer, Mailbox& mailbox);
   ~BlobWriter();
   void push(Commit commit);
-  bool idle();
   // Writes what it has, waits a little for what does not fit, and ends the thread. Before Writer::close().
   void close();
 
@@ -35,7 +34,6 @@ class BlobWriter {
   std::mutex mutex_;
   std::condition_variable work_;
   std::deque<Commit> queue_;
-  bool writing_ = false;
   bool stop_ = false;
   int tries_left_ = 8;  // once it is to stop
   std::thread thread_;

@@ -48,7 +48,9 @@ void Checkpointer::run() {
     lock.unlock();
     int log = 0, copied = 0;
     // Busy or failing: the next thousand frames try again, and the writer makes sure of the rest.
+    std::unique_lock copying(copying_);
     const int code = sqlite3_wal_checkpoint_v2(db_.raw(), nullptr, SQLITE_CHECKPOINT_PASSIVE, &log, &copied);
+    copying.unlock();
     lock.lock();
     if (code == SQLITE_OK && copied >= 0) copied_ = copied;
   }

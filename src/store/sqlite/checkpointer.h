@@ -24,12 +24,16 @@ class Checkpointer {
   void grown_to(int frames);
   int copied() const { return copied_; }  // frames from the beginning of the WAL that are in the database
   void started_over();                    // the WAL is used from its beginning again
+  // Held while frames are copied. SQLite turns away who comes meanwhile instead of letting him wait, so the writer
+  // takes this first when it starts the WAL over.
+  std::mutex& copying() { return copying_; }
   void stop();
 
  private:
   void run();
 
   Database db_;
+  std::mutex copying_;
   std::mutex mutex_;
   std::condition_variable changed_;
   int frames_ = 0;

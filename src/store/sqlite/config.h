@@ -28,6 +28,7 @@ struct SqliteConfig {
   std::int64_t keep_completed_ms = core::limits::kKeepCompletedMs;  // 0: for ever
   std::int64_t keep_failed_ms = core::limits::kKeepFailedMs;
   std::uint64_t keep_bytes = core::limits::kKeepBytes;  // of database and blobs; finished tasks go, oldest first
+  Duration purge_every{60s};                            // how often an idle store looks for what is too old
   bool keep_args = false;                               // arguments of completed tasks too
   std::uint64_t reserve_bytes = 0;                      // 0: 64 MiB, less on a small file system
   LedgerStoreConfig store;                              // limits and caches; failure and window above go into it

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -102,10 +103,11 @@ void SqliteTable::sweep_blobs() {
 }
 
 void SqliteTable::load_live(Callback<void(LiveRow)> row) {
+  Database db(path(), Database::Mode::ReadOnly);  // the writer's connection is at work already
   std::unordered_map<std::uint64_t, FunctionRef> functions;
   Statement function =
-      db_.prepare(std::string("SELECT ") + kFunctionColumns + ", " + kOptionNames + " FROM functions f WHERE f.no = ?");
-  Statement live = db_.prepare(
+      db.prepare(std::string("SELECT ") + kFunctionColumns + ", " + kOptionNames + " FROM functions f WHERE f.no = ?");
+  Statement live = db.prepare(
       "SELECT seq, id, function, args_bytes, state, token, worker, claimed, started, attempt, losses, kills, "
       "retries_used, suspect,"
       " cancel_requested, cancel_reason, not_before, expires, " +
@@ -147,8 +149,10 @@ std::uint64_t SqliteTable::last_function_no() const { return last_function_no_; 
 // ---- commits ----
 
 void SqliteTable::commit(Commit commit) {
-  for (const Change& change : commit.changes) {
-    if (is_big(change)) return blob_writer_->push(std::move(commit));
+  if (std::any_of(commit.changes.begin(), commit.changes.end(), is_big)) {
+    flush();  // what was decided before must not come after it: the blob thread hands its commits straight to the
+              // writer
+    return blob_writer_->push(std::move(commit));
   }
   staged_rows_ += commit.changes.size();
   staged_.push_back(std::move(commit));
@@ -166,8 +170,6 @@ void SqliteTable::flush() {
   }
   writer_->push(std::exchange(staged_, {}));
 }
-
-bool SqliteTable::idle() const { return staged_.empty() && writer_->idle() && blob_writer_->idle(); }
 
 std::vector<Report> SqliteTable::take_reports() {
   std::vector<Report> reports = mailbox_.take_reports();

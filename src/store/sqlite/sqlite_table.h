@@ -21,7 +21,6 @@ class SqliteTable final : public Table {
   std::optional<Error> refuses_new() const override { return writer_->refuses_new(); }
   void commit(Commit commit) override;
   void flush() override;
-  bool idle() const override;
   std::vector<Report> take_reports() override;
   bool deliver_reads() override;
   void load_live(Callback<void(LiveRow)> row) override;
@@ -52,7 +51,7 @@ class SqliteTable final : public Table {
   LockFile lock_;
   Blobs blobs_;
   Mailbox mailbox_;
-  mutable Database db_;  // the writer's, once there is one; before, load_live's
+  Database db_;  // the writer's, once there is one
   std::uint64_t last_seq_ = 0, last_function_no_ = 0;
   std::unique_ptr<Checkpointer> checkpointer_;
   std::unique_ptr<Reader> reader_;

@@ -17,9 +17,9 @@ constexpr std::int64_t kPage = 4096;
 constexpr std::int64_t kWalReuse =
     32ll << 20;  // dispatch: a commit into a reused WAL costs less than half of one that grows it
 constexpr std::int64_t kWalMost = 256ll << 20;  // then the writer waits until it can be reused
+constexpr int kTryEvery = 100;                  // frames, between tries to reuse it
 constexpr int kLeftToCopy = 1000;  // frames that the writer itself may have to copy when it starts the WAL over
 constexpr auto kRetryFull = std::chrono::milliseconds(250);
-constexpr auto kPurgeEvery = std::chrono::seconds(60);
 constexpr auto kSizeEvery = std::chrono::seconds(5);
 constexpr int kFinalTries = 8;  // at close, a quarter of a second apart
 
@@ -55,7 +55,7 @@ Writer::Writer(const SqliteConfig& config, const Clock& clock, Database& db, Blo
       begin_(db.prepare("BEGIN IMMEDIATE")),
       commit_(db.prepare("COMMIT")),
       rollback_(db.prepare("ROLLBACK")),
-      purge_at_(steady_clock::now() + kPurgeEvery),
+      purge_at_(steady_clock::now() + config.purge_every),
       size_at_(steady_clock::now()) {
   const auto disk = static_cast<std::int64_t>(file_system_bytes(config.dir));
   wal_reuse_bytes_ = disk > 0 ? std::min(kWalReuse, disk / 16) : kWalReuse;
@@ -100,11 +100,6 @@ bool Writer::write_here(std::vector<Commit>& commits, std::vector<Report>& repor
   return true;
 }
 
-bool Writer::idle() {
-  const std::lock_guard lock(queue_mutex_);
-  return queue_.empty() && !writing_;
-}
-
 std::optional<Error> Writer::refuses_new() const {
   if (full_) return disk_full();
   if (too_much_kept_) return kept_too_much();
@@ -134,7 +129,7 @@ bool Writer::wait_for_work(std::vector<Commit>& batch) {
   writing_ = false;
   auto chores_at = std::min(purge_at_, size_at_);
   if (full_ || has_stuck_) chores_at = steady_clock::now() + kRetryFull;
-  if (failed_) chores_at = steady_clock::now() + kPurgeEvery;
+  if (failed_) chores_at = steady_clock::now() + config_.purge_every;
   sleeping_ = true;
   work_.wait_until(lock, chores_at, [this] { return stop_ || !queue_.empty(); });
   sleeping_ = false;
@@ -269,16 +264,22 @@ void Writer::after_commit() {
   for (const BlobName& name : std::exchange(rows_.totals().dead_blobs, {})) blobs_.remove(name);
   checkpointer_.grown_to(wal_frames_);
   if (wal_frames_ < wal_tried_at_) wal_tried_at_ = 0;
-  if (wal_frames_ * kPage < wal_reuse_bytes_ || wal_frames_ - wal_tried_at_ < Checkpointer::kEvery) return;
-  const bool too_long = wal_frames_ * kPage >= wal_most_bytes_;
-  if (too_long || wal_frames_ - checkpointer_.copied() <= kLeftToCopy) reuse_wal();
+  if (wal_frames_ * kPage < wal_reuse_bytes_) return;
+  const bool must = wal_frames_ * kPage >= wal_most_bytes_;
+  if (!must && wal_frames_ - wal_tried_at_ < kTryEvery) return;
+  if (must || wal_frames_ - checkpointer_.copied() <= std::max(kLeftToCopy, wal_frames_ / 8)) reuse_wal(must);
 }
 
 // Makes the next commit write to the beginning of the WAL. Fails, to be tried again, while a reader still needs the old
 // frames.
-void Writer::reuse_wal() {
+void Writer::reuse_wal(bool must) {
   wal_tried_at_ = wal_frames_;
-  const bool must = wal_frames_ * kPage >= wal_most_bytes_;
+  std::unique_lock copying(checkpointer_.copying(), std::defer_lock);
+  if (must) {
+    copying.lock();
+  } else if (!copying.try_lock()) {
+    return;
+  }
   db_.set_busy_timeout_ms(must ? 5000 : 0);
   const int code = sqlite3_wal_checkpoint_v2(db_.raw(), nullptr, SQLITE_CHECKPOINT_RESTART, nullptr, nullptr);
   db_.set_busy_timeout_ms(5000);
@@ -337,7 +338,7 @@ void Writer::purge_some() {
   commit_.run();
   after_commit();
   const auto now = steady_clock::now();
-  purge_at_ = more ? now : now + kPurgeEvery;
+  purge_at_ = more ? now : now + config_.purge_every;
   if (!over_size_) return;
   if (purge_.purged() > purged) size_at_ = now;
   if (!more && purge_.purged() == purged) {

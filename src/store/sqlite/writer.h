@@ -33,7 +33,6 @@ class Writer {
   void push(std::vector<Commit> commits);
   // Loop thread. Writes the batch at once if nothing is under way; false: it was not, and `commits` is untouched.
   bool write_here(std::vector<Commit>& commits, std::vector<Report>& reports);
-  bool idle();
   std::optional<Error> refuses_new() const;
   // Any thread: a payload did not fit. New things are refused from now on, and the reserve is given up.
   void note_full();
@@ -53,7 +52,7 @@ class Writer {
   Sync sync_for(const std::vector<Commit>& commits) const;
   void set_sync(Sync sync);
   void after_commit();
-  void reuse_wal();
+  void reuse_wal(bool must);
   void refuse_new(std::vector<Commit>& commits, const Error& error, std::vector<Report>& reports);
   void do_chores();
   void look_for_room();
