@@ -50,14 +50,13 @@ def main():
         total = client.submit(add_up, partial).result()
     seconds = time.monotonic() - begun
 
-    print(
-        f"{sum(total.values()):,} words, {len(total):,} different, in {len(files)} files of {options.folder} ({seconds:.2f} s)"
-    )
+    words = sum(total.values())
+    print(f"{words:,} words, {len(total):,} different, in {len(files)} files of {options.folder} ({seconds:.2f} s)")
     for word, n in sorted(total.items(), key=lambda item: (-item[1], item[0]))[:10]:
         print(f"{n:8,}  {word}")
     here = sum(sum(count_words(text).values()) for text in texts)
-    if sum(total.values()) != here:
-        sys.exit(f"wordcount.py: the server counted {sum(total.values())} words, this process {here}")
+    if words != here:
+        sys.exit(f"wordcount.py: the server counted {words} words, this process {here}")
 
 
 if __name__ == "__main__":

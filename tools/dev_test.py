@@ -1,6 +1,7 @@
 """./dev itself: its verbs, and `./dev run` against a stand-in for the built product."""
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
@@ -36,9 +37,12 @@ EXAMPLE = 'import os, sys\nprint("example " + " ".join(sys.argv[1:]) + " " + os.
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below the range that the kernel gives to outgoing connections: nobody takes it between here and its use."""
+    while True:
+        port = random.randrange(10000, 32000)
+        with socket.socket() as s:
+            if s.connect_ex(("127.0.0.1", port)) != 0:
+                return port
 
 
 class VerbsTest(unittest.TestCase):

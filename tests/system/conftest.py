@@ -1,4 +1,4 @@
-"""Fixtures of the system tests. `server` is shared by the tests of one pytest process; `serve` starts more, with flags."""
+"""Fixtures of the system tests. `server` is shared by the tests of one process; `serve` starts more, with flags."""
 
 import itertools
 import os
@@ -73,7 +73,7 @@ def runs(tmp_path):
 
 @pytest.fixture(scope="session")
 def clean_python():
-    """clean_python(code, stdin text) -> stdout of an isolated interpreter that has dill, and nothing of this process."""
+    """clean_python(code, stdin text) -> stdout of an isolated interpreter with dill and nothing of this process."""
     import subprocess
 
     def run(code, given="", interpreter=sys.executable, flags=("-I",)):

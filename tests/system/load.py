@@ -1,4 +1,6 @@
-"""A client that submits without pause, remembers what was accepted, and judges afterwards whether anything was lost or done twice."""
+"""A client that submits without pause, remembers what was accepted, and judges afterwards whether anything was lost or
+done twice.
+"""
 
 import threading
 import time
@@ -20,9 +22,11 @@ def work(runs, key, seconds):
 
 
 class Load:
-    """Submits mixed tasks on two connections until `stop`; survives that the server goes away, as long as `port` is kept up to date."""
+    """Submits mixed tasks on two connections until `stop`; survives that the server goes away, as long as `port` is
+    kept up to date.
+    """
 
-    MIX = (0, 0, 0, 0.005, 0, 0, 0.05, 0)  # seconds
+    MIX = (0, 0.005, 0, 0.05, 0, 0.02, 0, 0.05)  # seconds; two threads that submit these keep about 3 slots busy
 
     def __init__(self, server, runs, threads=2, pace=0.002):
         self._server = server
@@ -50,7 +54,9 @@ class Load:
             thread.join(30)
 
     def in_flight(self):
-        return len(self.accepted) - len(self.terminal)
+        """Tasks that wait or run at the server now."""
+        metrics = self._server.metrics()
+        return int(metrics["treadle_tasks_queued"] + metrics["treadle_tasks_running"])
 
     def _submit(self):
         while not self._stop.is_set():
@@ -96,7 +102,9 @@ class Load:
         return status
 
     def judge(self, seconds):
-        """All that was accepted ends COMPLETED with its own value; nothing that was seen ended has run later or changed."""
+        """All that was accepted ends COMPLETED with its own value; nothing that was seen ended has run later or
+        changed.
+        """
         deadline = time.monotonic() + seconds
         missing = list(self.accepted)
         while missing and time.monotonic() < deadline:

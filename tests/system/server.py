@@ -1,6 +1,7 @@
 """One `treadle serve` under test: started on a free port, stopped or killed, and searched for after its death.
 
-TREADLE_BIN (or TREADLE) names the binary, default build/treadle. TREADLE_TEST_PATIENCE multiplies the times to wait (sanitizer builds).
+TREADLE_BIN (or TREADLE) names the binary, default build/treadle. TREADLE_TEST_PATIENCE multiplies the times to wait
+(sanitizer builds).
 """
 
 import os
@@ -278,7 +279,9 @@ def marked(mark):
 
 
 def other_interpreters():
-    """Pythons of other minor versions: those named in TREADLE_TEST_PYTHONS, else what lies on PATH or was put there by pyenv."""
+    """Pythons of other minor versions: those named in TREADLE_TEST_PYTHONS, else what lies on PATH or was put there by
+    pyenv.
+    """
     named = os.environ.get("TREADLE_TEST_PYTHONS")
     if named:
         return named.split(":")

@@ -19,7 +19,9 @@ def double(x):
 
 @pytest.fixture
 def target(serve):
-    """A server of its own; at the end it must be the same process, still work, have no more files open (those of one more executor apart), and not have grown by 64 MiB."""
+    """A server of its own; at the end it must be the same process, still work, have no more files open (those of one
+    more executor apart), and not have grown by 64 MiB.
+    """
     server = serve("-w", 1)
     assert server.run(double, 1) == 2
     pid, rss, files = server.pid, server.rss(), server.open_files()
@@ -38,7 +40,7 @@ def post_head(path, *headers):
 
 
 def push(raw, data, most):
-    """Sends `data` again and again until the server answers or closes, at most `most` bytes; returns how much it took."""
+    """Sends `data` again and again until the server answers or closes, at most `most` bytes; returns the bytes."""
     raw.socket.settimeout(10 * PATIENCE)
     sent = 0
     while sent < most:
@@ -130,6 +132,7 @@ def test_payload_that_is_deep(target):
             assert reply.status == 400 and "payload" in reply.detail, reply
 
 
+POST = b"POST /register_function HTTP/1.1\r\nHost: localhost\r\n"
 GARBAGE = {
     "TLS hello": bytes.fromhex("16030100f4010000f00303") + os.urandom(200),
     "zeros": b"\0" * 4096,
@@ -138,13 +141,13 @@ GARBAGE = {
     "no version": b"GET /\r\n\r\n",
     "HTTP/9.9": b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n",
     "space in header name": b"GET / HTTP/1.1\r\nHost : localhost\r\n\r\n",
-    "two lengths": b"POST /register_function HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}x",
-    "length and chunks": b"POST /register_function HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "negative length": b"POST /register_function HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
-    "huge length": b"POST /register_function HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999999999999999\r\n\r\n",
-    "bad chunk size": b"POST /register_function HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-    "huge chunk size": b"POST /register_function HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
-    "unknown encoding": b"POST /register_function HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\n\r\n",
+    "two lengths": POST + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}x",
+    "length and chunks": POST + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "negative length": POST + b"Content-Length: -1\r\n\r\n",
+    "huge length": POST + b"Content-Length: 99999999999999999999999\r\n\r\n",
+    "bad chunk size": POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "huge chunk size": POST + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
+    "unknown encoding": POST + b"Transfer-Encoding: gzip\r\n\r\n",
     "null in path": b"GET /status/\0 HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "two hosts": b"GET /livez HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n",
     "no host": b"GET /livez HTTP/1.1\r\n\r\n",
@@ -204,7 +207,6 @@ def test_connections_that_say_nothing(target):
     assert eventually(lambda: target.metrics()["treadle_http_connections"] <= 2, 5)
 
 
-@pytest.mark.slow
 @pytest.mark.sleepy
 def test_slow_header(target):
     """A byte each 200 ms, for ever: 408 or closed within the deadline of 10 s, however much came."""
@@ -221,7 +223,6 @@ def test_slow_header(target):
     assert 5 < took < 15 and (reply is None or reply.status == 408), (took, reply)
 
 
-@pytest.mark.slow
 @pytest.mark.sleepy
 def test_a_body_that_never_comes(target):
     with target.raw(timeout=60) as raw:

@@ -1,4 +1,6 @@
-"""A full disk: submits are refused with 507, what runs finishes, and submits return when there is space. Needs a small file system."""
+"""A full disk: submits are refused with 507, what runs finishes, and submits return when there is space. Needs a small
+file system.
+"""
 
 import os
 import subprocess

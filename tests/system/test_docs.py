@@ -1,8 +1,11 @@
 """The commands that README.md and docs/ show are run: each fenced block that follows a comment `<!-- test: NAME -->`.
 
-A `sh` block runs in bash (-euo pipefail), a `python` block in the interpreter of these tests, both in the root of the tree, with
-`treadle` on PATH and python/ on PYTHONPATH. Where a block says 127.0.0.1:8000 it gets the address of a server made for it, unless it
-starts one itself. `<!-- test: NAME => TEXT -->` also asks for TEXT in the output. What a block leaves in its folder is thrown away: `treadle-data`
+A `sh` block runs in bash (-euo pipefail), a `python` block in the interpreter of these tests, both in the root of the
+tree, with
+`treadle` on PATH and python/ on PYTHONPATH. Where a block says 127.0.0.1:8000 it gets the address of a server made for
+it, unless it
+starts one itself. `<!-- test: NAME => TEXT -->` also asks for TEXT in the output. What a block leaves in its folder is
+thrown away: `treadle-data`
 is replaced by a temporary folder.
 """
 

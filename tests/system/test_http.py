@@ -118,7 +118,8 @@ def test_expect_100_continue(server, double_id):
     body = json.dumps({"function_id": double_id, "payload": wire.args(b"z" * 2_000_000)}).encode()
     with server.raw() as raw:
         raw.write(
-            f"POST /execute_function HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n"
+            "POST /execute_function HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
         )
         assert raw.read_reply(bodiless=True).status == 100
         raw.write(body)

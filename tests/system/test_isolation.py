@@ -30,7 +30,8 @@ def quick(runs, n):
 def test_a_task_that_sleeps_once_delays_no_other(serve, runs):
     """0.1 ms as a rule, 60 s once, on 2 slots under load: nobody waits over 100 ms for it.
 
-    Bursts of 8 tasks every 15 ms, so that tasks do lie in the pipe behind the one that sleeps; the time is from the answer to
+    Bursts of 8 tasks every 15 ms, so that tasks do lie in the pipe behind the one that sleeps; the time is from the
+    answer to
     the submit (the task is durable then) to the first line of the function.
     """
     server = serve("-w", 2)
@@ -60,9 +61,8 @@ def test_a_task_that_sleeps_once_delays_no_other(serve, runs):
     assert server.status(accepted[400][1]) == "RUNNING"
     waits = sorted((began[n] - accepted[n][0], n) for n in accepted if n != 400)
     after = [wait for wait, n in waits if began[n] > began[400]]
-    print(
-        f"longest wait {waits[-1][0] * 1e3:.1f} ms (task {waits[-1][1]}), median {waits[len(waits) // 2][0] * 1e3:.2f} ms"
-    )
+    longest, task = waits[-1]
+    print(f"longest wait {longest * 1e3:.1f} ms (task {task}), median {waits[len(waits) // 2][0] * 1e3:.2f} ms")
     assert len(after) > 300, "the load went on after it"
     assert waits[-1][0] < 0.1 * PATIENCE, waits[-10:]
     others = [399, 401, 407, 500, 799]
@@ -70,7 +70,7 @@ def test_a_task_that_sleeps_once_delays_no_other(serve, runs):
 
 
 def test_a_task_that_waits_for_a_task_of_its_own_function(serve):
-    """On 2 slots, after the server has learned that the function is short (so that it would send several to one child)."""
+    """On 2 slots, and after the server has learned that the function is short, and may go in batches to one child."""
 
     def again(url, function_id, inner, depth):
         import codecs
@@ -287,7 +287,9 @@ def test_random_numbers_differ(serve):
 
 
 def test_output_does_not_disturb(serve):
-    """Python's prints, C's, a child's, a lot of it, and none at all: the results are right, and the server's own log stays clean."""
+    """Python's prints, C's, a child's, a lot of it, and none at all: the results are right, and the server's own log
+    stays clean.
+    """
 
     def loud(n):
         import os

@@ -22,7 +22,8 @@ def text(obj, **how):
 
 def ask(path, body=None):
     data = None if body is None else json.dumps(body).encode()
-    return json.load(urllib.request.urlopen(urllib.request.Request(URL + path, data, {"Content-Type": "application/json"})))
+    request = urllib.request.Request(URL + path, data, {"Content-Type": "application/json"})
+    return json.load(urllib.request.urlopen(request))
 
 def run(fn, *args, **how):
     function_id = ask("/register_function", {"name": fn.__name__, "payload": text(fn, **how)})["function_id"]

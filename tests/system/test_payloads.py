@@ -26,7 +26,9 @@ VALUE = {"n": [1, -2, 2**80], "x": (1.5, None, True), "s": "héllo ☃", "b": b"
 
 
 def echo(*args, **kwargs):
-    """Long enough, with this text, that its pickle fills several lines of base64 in every style; it gives back what it gets."""
+    """Long enough, with this text, that its pickle fills several lines of base64 in every style; it gives back what it
+    gets.
+    """
     return args, kwargs
 
 

@@ -88,8 +88,9 @@ def numbers():
     return numpy.arange(12).reshape(3, 4)[:, ::2]
 def when():
     import datetime, decimal, pathlib, re, uuid
-    return [datetime.datetime(2026, 1, 2, tzinfo=datetime.timezone.utc), decimal.Decimal("1.10"), pathlib.PurePosixPath("/a/b"),
-            re.compile("a+"), uuid.UUID(int=5), 2 ** 100, range(3), 1j, ...]
+    utc = datetime.timezone.utc
+    return [datetime.datetime(2026, 1, 2, tzinfo=utc), decimal.Decimal("1.10"), pathlib.PurePosixPath("/a/b"),
+    re.compile("a+"), uuid.UUID(int=5), 2 ** 100, range(3), 1j, ...]
 """
 
 USES = {
@@ -112,7 +113,8 @@ USES = {
     "data": ("x == {'a': [1, 2.5, None, True], 'b': (b'x', 'y'), 'c': {3}}", "True"),
     "numbers": ("[x.tolist(), x.dtype.kind, x.sum().item()]", "[[[0, 2], [4, 6], [8, 10]], 'i', 30]"),
     "when": (
-        "[x[0].isoformat(), str(x[1]), x[2].name, x[3].match('aa').end(), x[4].int, x[5] == 2 ** 100, list(x[6]), x[7], x[8]]",
+        "[x[0].isoformat(), str(x[1]), x[2].name, x[3].match('aa').end(), "
+        "x[4].int, x[5] == 2**100, list(x[6]), *x[7:]]",
         "['2026-01-02T00:00:00+00:00', '1.10', 'b', 2, 5, True, [0, 1, 2], 1j, Ellipsis]",
     ),
 }

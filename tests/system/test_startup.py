@@ -152,7 +152,6 @@ def test_interpreter_that_is_none(tmp_path):
     refused(*serve(tmp_path, python=text), str(text))
 
 
-@pytest.mark.slow
 @pytest.mark.sleepy
 def test_interpreter_that_never_answers(tmp_path):
     script = tmp_path / "python3"

@@ -165,7 +165,6 @@ def test_time_limit(serve, runs, name):
     assert len(runs.lines()) == 1, "a time-out is terminal: the function must not be run again"
 
 
-@pytest.mark.slow
 @pytest.mark.sleepy
 def test_time_limit_of_12_seconds(serve, runs):
     server = serve("-w", 1, "-t", 12)

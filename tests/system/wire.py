@@ -1,4 +1,6 @@
-"""What the seed's clients send and read: texts of pickles, and HTTP requests with one connection each (or raw bytes on one)."""
+"""What the seed's clients send and read: texts of pickles, and HTTP requests with one connection each (or raw bytes on
+one).
+"""
 
 import codecs
 import http.client
@@ -32,7 +34,9 @@ def untext(armored):
 
 
 def as_main(fn):
-    """The function as if a script had defined it: dill then sends its code by value, and a reference to `__main__` for its globals."""
+    """The function as if a script had defined it: dill then sends its code by value, and a reference to `__main__` for
+    its globals.
+    """
     main = sys.modules["__main__"]
     copy = types.FunctionType(fn.__code__, main.__dict__, fn.__name__, fn.__defaults__, fn.__closure__)
     copy.__module__ = "__main__"
