@@ -3,10 +3,13 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <string>
 #include <utility>
 
@@ -14,6 +17,33 @@
 #include "gateway/testing.h"
 
 namespace treadle::gateway {
+
+namespace {
+
+// libFuzzer's alarm (one every few seconds, without SA_RESTART) can interrupt any call here. An interrupted connect goes
+// on by itself: wait for its end.
+int connect_whole(int fd, const sockaddr_in& to) {
+  if (connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0) return 0;
+  if (errno != EINTR) return errno;
+  pollfd ended{fd, POLLOUT, 0};
+  while (poll(&ended, 1, -1) < 0 && errno == EINTR) {
+  }
+  int error = 0;
+  socklen_t size = sizeof error;
+  TREADLE_ASSERT(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0);
+  return error;
+}
+
+template <class Call>
+ssize_t uninterrupted(Call call) {
+  ssize_t got = 0;
+  do {
+    got = call();
+  } while (got < 0 && errno == EINTR);
+  return got;
+}
+
+}  // namespace
 
 struct FuzzHarness::Impl {
   testing::TestClock clock;
@@ -48,7 +78,8 @@ struct FuzzHarness::Impl {
     to.sin_family = AF_INET;
     to.sin_port = htons(gateway->port());
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    TREADLE_ASSERT(connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0);
+    const int error = connect_whole(fd, to);
+    TREADLE_ASSERT_MSG(error == 0, std::strerror(error));
     TREADLE_ASSERT(fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
     return fd;
   }
@@ -61,7 +92,7 @@ struct FuzzHarness::Impl {
       for (auto& [task, done] : std::exchange(store.waits, {})) done(fail(Code::NotFound, "no task"));
       char piece[4096];
       ssize_t got = 0;
-      while ((got = recv(fd, piece, sizeof piece, 0)) > 0) answers.append(piece, static_cast<std::size_t>(got));
+      while ((got = uninterrupted([&] { return recv(fd, piece, sizeof piece, 0); })) > 0) answers.append(piece, static_cast<std::size_t>(got));
       ended = ended || got == 0;
     } while (handlers > 0);
   }
@@ -77,7 +108,7 @@ void FuzzHarness::run(std::string_view bytes, std::size_t cut) {
   const int fd = impl.connect_to();
   for (; !bytes.empty() && !impl.ended; bytes.remove_prefix(std::min(cut, bytes.size()))) {
     const std::string_view piece = bytes.substr(0, cut);
-    if (send(fd, piece.data(), piece.size(), MSG_NOSIGNAL) < 0) break;
+    if (uninterrupted([&] { return send(fd, piece.data(), piece.size(), MSG_NOSIGNAL); }) < 0) break;
     impl.spin(fd);
   }
   shutdown(fd, SHUT_WR);

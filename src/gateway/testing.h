@@ -37,6 +37,7 @@ class FakeStore final : public store::Store {
   std::vector<Callback<void()>> held;
   std::vector<std::pair<TaskId, store::Done<Result<store::TaskView>>>> waits;
   store::Counters figures;
+  std::vector<store::WorkerReport> reports;
   int gets = 0;
   bool keep_submissions = true;
 
@@ -73,6 +74,8 @@ class FakeStore final : public store::Store {
   void reassert(SessionId, std::vector<store::ReassertItem>,
                 store::Done<Result<std::vector<store::AdoptAnswer>>>) override {}
   void reap(SessionId, std::uint64_t, store::Done<Result<bool>>) override {}
+  void report_workers(SessionId, std::vector<store::WorkerReport> workers) override { reports = std::move(workers); }
+  void workers(store::Done<Result<std::vector<store::WorkerReport>>> done) override { done(reports); }
   int wake_fd() const override { return -1; }
   bool turn(Instant) override { return false; }
   Instant next_deadline() const override { return Instant::never(); }

@@ -43,6 +43,7 @@ void LedgerStore::restart() {
   functions_ = ByteLru<FunctionId, FunctionRef>(kFunctionsBytes);
   bodies_ = ByteLru<Digest, core::Payload, DigestHash>(config_.bodies_bytes);
   waiters_ = {};
+  worker_reports_.clear();
   counters_ = {};
   load();
 }

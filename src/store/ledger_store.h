@@ -53,6 +53,8 @@ class LedgerStore : public Store {
   void reassert(SessionId session, std::vector<ReassertItem> batch,
                 Done<Result<std::vector<AdoptAnswer>>> done) override;
   void reap(SessionId other, std::uint64_t beat_seen, Done<Result<bool>> done) override;
+  void report_workers(SessionId session, std::vector<WorkerReport> workers) override;
+  void workers(Done<Result<std::vector<WorkerReport>>> done) override;
   Counters counters() const override;
   Level level() const override { return table_->level(); }
   std::string describe() const override { return table_->describe(); }
@@ -120,6 +122,7 @@ class LedgerStore : public Store {
   Waiters waiters_;
   Callback<void()> work_hint_;
   Callback<void(std::vector<AdoptItem>)> revoke_hint_;
+  std::unordered_map<SessionId, std::vector<WorkerReport>> worker_reports_;
   Counters counters_;
   std::uint64_t life_ = 1;  // grows with each restart(): answers of reads that an earlier life began are dropped
   bool closed_ = false;

@@ -223,10 +223,21 @@ void LedgerStore::reap(SessionId other, std::uint64_t beat_seen, Done<Result<boo
   Decisions decisions;
   const bool ours = ledger_->reap(other, beat_seen, now(), decisions);
   if (ours) ++counters_.reaped;
+  if (ours) worker_reports_.erase(other);
   commit(std::move(decisions), [ours, done = std::move(done)](const Report& report) mutable {
     if (report.error) return done(*report.error);
     done(ours);
   });
+}
+
+void LedgerStore::report_workers(SessionId session, std::vector<WorkerReport> workers) {
+  worker_reports_[session] = std::move(workers);
+}
+
+void LedgerStore::workers(Done<Result<std::vector<WorkerReport>>> done) {
+  std::vector<WorkerReport> all;
+  for (const auto& [session, reports] : worker_reports_) all.insert(all.end(), reports.begin(), reports.end());
+  done(std::move(all));
 }
 
 }  // namespace treadle::store

@@ -19,6 +19,7 @@
 #include "base/time.h"
 #include "core/claims.h"
 #include "core/model.h"
+#include "core/policy.h"
 
 namespace treadle::store {
 
@@ -117,6 +118,22 @@ enum class CancelAnswer : std::uint8_t {
   Missing,
 };
 
+// A worker as its dispatcher last reported it: the seed's worker metadata, and what /v1/workers shows.
+struct WorkerReport {
+  WorkerId id;
+  std::string dispatcher;  // name of its session
+  core::Mode mode = core::Mode::Local;
+  std::string state;       // "ready", "draining", "lost"
+  std::string lost_why;    // of a lost one, in words
+  core::WorkerInfo info;   // host, pid, slots, pythons, queues
+  std::uint32_t load = 0;  // attempts held
+  std::uint32_t running = 0;
+  std::uint32_t free_slots = 0;
+  WallMs last_heartbeat;
+  std::vector<TaskId> current_tasks;  // at most kCurrentTasksShown
+};
+inline constexpr std::size_t kCurrentTasksShown = 64;
+
 // ---- figures ----
 
 struct Counters {
@@ -171,6 +188,11 @@ class Store {
                         Done<Result<std::vector<AdoptAnswer>>> done) = 0;
   // Marks `other` reaped if its beat is still `beat_seen`, and gives back what it held. True: it was ours to reap.
   virtual void reap(SessionId other, std::uint64_t beat_seen, Done<Result<bool>> done) = 0;
+
+  // Workers. A report replaces the last one of its session and is best effort; it goes when the session is reaped or
+  // closed. workers() gives those of all sessions.
+  virtual void report_workers(SessionId session, std::vector<WorkerReport> workers) = 0;
+  virtual void workers(Done<Result<std::vector<WorkerReport>>> done) = 0;
 
   virtual Counters counters() const = 0;
   virtual Level level() const = 0;
