@@ -81,6 +81,13 @@ class LintTest(unittest.TestCase):
                 found = [f for f in self.findings() if "must not include" in f[2]]
                 self.assertEqual([(p, n) for p, n, _ in found], [("src/core/model.h", 3)])
 
+    def test_sha256_is_the_one_file_of_base_with_a_library(self):
+        self.plant("src/base/CMakeLists.txt", "treadle_layer(base SOURCES ids.cpp sha256.cpp)\n")
+        self.plant("src/base/sha256.cpp", "#include <openssl/evp.h>\n")
+        self.assertEqual(self.findings(), [])
+        self.plant("src/base/ids.cpp", '#include "base/ids.h"\n#include <openssl/evp.h>\n')
+        self.assert_found("src/base/ids.cpp", 2, "must not include openssl/evp.h")
+
     def test_clocks_are_kept_out_of_the_core(self):
         self.plant("src/core/model.h", '#pragma once\n#include "base/ids.h"\nauto t = std::chrono::steady_clock::now();\n')
         self.assert_found("src/core/model.h", 3, "must not call steady_clock::now")

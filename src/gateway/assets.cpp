@@ -5,7 +5,7 @@
 #include <zlib.h>
 
 #include "base/assert.h"
-#include "gateway/digest.h"
+#include "base/sha256.h"
 
 // Made by web/assets.cmake: for each file two labels around its compressed bytes.
 #define TREADLE_ASSET(symbol) extern "C" const char treadle_asset_##symbol[], treadle_asset_##symbol##_end[];

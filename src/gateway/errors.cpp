@@ -3,7 +3,7 @@
 #include <array>
 
 #include "base/assert.h"
-#include "gateway/json_text.h"
+#include "base/json_text.h"
 
 namespace treadle::gateway {
 namespace {

@@ -2,10 +2,10 @@
 #include <string>
 #include <utility>
 
+#include "base/json_text.h"
 #include "gateway/assets.h"
 #include "gateway/errors.h"
 #include "gateway/handlers.h"
-#include "gateway/json_text.h"
 #include "gateway/service.h"
 
 namespace treadle::gateway {

@@ -3,10 +3,10 @@
 #include <utility>
 #include <vector>
 
+#include "base/json_text.h"
 #include "gateway/digest.h"
 #include "gateway/form.h"
 #include "gateway/handlers.h"
-#include "gateway/json_text.h"
 #include "gateway/service.h"
 
 namespace treadle::gateway {

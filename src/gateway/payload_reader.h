@@ -8,9 +8,9 @@
 
 #include "base/base64.h"
 #include "base/result.h"
+#include "base/sha256.h"
 #include "core/payload.h"
 #include "core/pickle.h"
-#include "gateway/digest.h"
 
 namespace treadle::gateway {
 

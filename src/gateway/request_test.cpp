@@ -3,8 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/json_text.h"
 #include "gateway/host_policy.h"
-#include "gateway/json_text.h"
 #include "gateway/router.h"
 
 namespace treadle::gateway {

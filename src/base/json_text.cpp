@@ -1,9 +1,9 @@
-#include "gateway/json_text.h"
+#include "base/json_text.h"
 
 #include <cstddef>
 #include <cstdint>
 
-namespace treadle::gateway {
+namespace treadle {
 namespace {
 
 constexpr std::string_view kReplacement = "\xef\xbf\xbd";
@@ -60,4 +60,4 @@ void append_json_string(std::string& out, std::string_view text) {
   out += '"';
 }
 
-}  // namespace treadle::gateway
+}  // namespace treadle
