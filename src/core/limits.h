@@ -66,4 +66,14 @@ inline constexpr Duration kBodyIdle = 30s;                       // without a by
 inline constexpr Duration kKeepAlive = 75s;                      // between requests
 inline constexpr std::uint64_t kMaxBodiesInFlight = 1ull << 30;  // bytes of all bodies being received, then 503
 
+// Wire between dispatcher and workers (docs/protocol.md).
+inline constexpr std::size_t kMaxFrame = 4u << 20;          // bytes of one frame (ZMQ_MAXMSGSIZE); so of the header too
+inline constexpr std::size_t kMaxFrames = 1024;             // of one message
+inline constexpr std::uint64_t kMaxInlineBatch = 1u << 20;  // payload bytes inside one message; the rest is pulled
+inline constexpr std::size_t kPacked = 4u << 10;            // payloads up to it share one frame; copying costs less
+inline constexpr std::size_t kMaxWorkerName = 255;          // bytes of a plain client's name
+inline constexpr Duration kMaxPark = 3s;                    // a PULL request is answered by then
+inline constexpr Duration kPlainPark = 100ms;               // the same for a plain client, which can do nothing else
+inline constexpr std::size_t kMaxErrorSentence = 4u << 10;  // bytes of an ERROR
+
 }  // namespace treadle::core::limits
