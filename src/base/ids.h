@@ -22,6 +22,9 @@ std::optional<Uuid> parse_uuid(std::string_view text);
 // Writes exactly 36 characters, lower case.
 void format_uuid(const Uuid& id, char* out);
 std::string to_string(const Uuid& id);
+// 16 hex digits: accepts either case, writes lower case.
+std::optional<std::uint64_t> parse_hex(std::string_view text);
+void format_hex(std::uint64_t value, char* out);
 
 template <class Tag>
 struct Id : Uuid {
@@ -51,7 +54,10 @@ struct Digest {
   std::uint64_t words[4] = {};
   friend auto operator<=>(const Digest&, const Digest&) = default;
 };
-std::string to_string(const Digest& digest);  // 64 hex digits
+// 64 hex digits, in the same way.
+std::optional<Digest> parse_digest(std::string_view text);
+void format_digest(const Digest& digest, char* out);
+std::string to_string(const Digest& digest);
 
 }  // namespace treadle
 

@@ -1,5 +1,7 @@
 #include "base/ids.h"
 
+#include <string>
+
 #include <gtest/gtest.h>
 
 namespace treadle {
@@ -25,6 +27,25 @@ TEST(Ids, MalformedTextIsRefused) {
 TEST(Ids, DigestShowsAllItsWords) {
   const Digest digest{{0x0123456789abcdefu, 0, 0xffffffffffffffffu, 1}};
   EXPECT_EQ(to_string(digest), "0123456789abcdef0000000000000000ffffffffffffffff0000000000000001");
+}
+
+TEST(Ids, EveryByteOfAnIdIsWrittenAndReadInItsPlace) {
+  for (std::uint64_t byte = 0; byte < 256; ++byte) {
+    for (int shift = 0; shift < 64; shift += 8) {
+      const Uuid id{byte << shift, ~(byte << shift)};
+      ASSERT_EQ(parse_uuid(to_string(id)), id);
+    }
+  }
+}
+
+TEST(Ids, DigestsAreReadInEitherCaseAndNothingElseIs) {
+  const Digest digest{{0x0123456789abcdefu, 0, 0xffffffffffffffffu, 1}};
+  EXPECT_EQ(parse_digest("0123456789ABCDEF0000000000000000ffffffffFFFFFFFF0000000000000001"), digest);
+  EXPECT_EQ(parse_digest(to_string(digest)), digest);
+  EXPECT_FALSE(parse_digest("0123456789abcdef"));
+  EXPECT_FALSE(parse_digest(std::string(63, '0') + "g"));
+  EXPECT_FALSE(parse_hex("0123456789abcde"));
+  EXPECT_FALSE(parse_hex("+123456789abcdef"));
 }
 
 }  // namespace

@@ -33,8 +33,8 @@ core::Held Item::held() {
   core::Held held;
   held.task = TaskId(uuid(0, "task"));
   const json::value* token = at(1);
-  if (!token || !token->is_string() || !parse_hex(view_of(token->get_string()), held.token.value) || !held.token)
-    complain(1, "token", "16 hex digits, not all of them 0");
+  if (token && token->is_string()) held.token.value = parse_hex(view_of(token->get_string())).value_or(0);
+  if (!held.token) complain(1, "token", "16 hex digits, not all of them 0");
   return held;
 }
 
@@ -49,10 +49,11 @@ Uuid Item::uuid(std::size_t place, std::string_view name) {
 
 Digest Item::digest(std::size_t place, std::string_view name) {
   const json::value* value = at(place);
-  Digest digest;
-  if (!value || !value->is_string() || !parse_digest(view_of(value->get_string()), digest))
-    complain(place, name, "64 hex digits");
-  return digest;
+  if (value && value->is_string()) {
+    if (const auto digest = parse_digest(view_of(value->get_string()))) return *digest;
+  }
+  complain(place, name, "64 hex digits");
+  return {};
 }
 
 std::uint64_t Item::number(std::size_t place, std::string_view name, std::uint64_t max) {
@@ -139,12 +140,13 @@ Buffer Item::referred(const json::array& list, std::size_t place, std::string_vi
                      ", and the message has only " + std::to_string(reader_.frames_.size()) + " frames");
     return {};
   }
-  BlobRef ref;
-  if (list.size() == 2 && list[0].is_string() && parse_digest(view_of(list[0].get_string()), ref.digest) &&
-      to_unsigned(list[1], ref.size) && ref.size > 0) {
-    ref.slot = slot;
-    reader_.refs_.push_back(ref);
-    return {};
+  if (list.size() == 2 && list[0].is_string()) {
+    const auto digest = parse_digest(view_of(list[0].get_string()));
+    std::uint64_t size = 0;
+    if (digest && to_unsigned(list[1], size) && size > 0) {
+      reader_.refs_.push_back({slot, *digest, size});
+      return {};
+    }
   }
   complain(place, name, kWantsPayload);
   return {};

@@ -1,10 +1,9 @@
 #include "transport/header_reader.h"
 
-#include <charconv>
 #include <utility>
 
 #include <boost/json/kind.hpp>
-#include <boost/json/parse.hpp>
+#include <boost/json/parser.hpp>
 
 #include "core/limits.h"
 
@@ -16,6 +15,7 @@ namespace limits = core::limits;
 
 // Lists of items with a list or an object inside; more is nobody's message.
 constexpr std::size_t kMaxDepth = 8;
+constexpr std::size_t kParserRoom = 16u << 10;  // on the stack; a larger batch takes more from the heap
 constexpr std::string_view kWantsNumber = "a whole number from 0 to ";
 constexpr std::string_view kWantsHex = "16 hex digits";
 constexpr std::string_view kWantsUuid = "a UUID as text";
@@ -46,19 +46,6 @@ bool to_unsigned(const json::value& value, std::uint64_t& number) {
   return true;
 }
 
-bool parse_hex(std::string_view text, std::uint64_t& value) {
-  if (text.size() != 16) return false;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, 16);
-  return error == std::errc() && end == text.data() + text.size();
-}
-
-bool parse_digest(std::string_view text, Digest& digest) {
-  if (text.size() != 64) return false;
-  for (std::size_t i = 0; i < 4; ++i)
-    if (!parse_hex(text.substr(16 * i, 16), digest.words[i])) return false;
-  return true;
-}
-
 HeaderReader::HeaderReader(std::span<const Buffer> frames) : frames_(frames) { open(); }
 
 void HeaderReader::open() {
@@ -78,7 +65,11 @@ void HeaderReader::open() {
   json::error_code wrong;
   json::parse_options options;
   options.max_depth = kMaxDepth;
-  root_ = json::parse(json::string_view(header.data(), header.size()), wrong, &resource_, options);
+  unsigned char room[kParserRoom];
+  json::parser parser({}, options, room);
+  parser.reset(&resource_);
+  parser.write(header.data(), header.size(), wrong);
+  if (!wrong) root_ = parser.release();
   if (wrong) return complain("frame 1 (header) is not JSON that can be read: " + wrong.message());
   if (!root_.is_object()) return complain("frame 1 (header) must be a JSON object, not " + described(root_));
   check_protocol();
@@ -141,11 +132,12 @@ Uuid HeaderReader::uuid(std::string_view name, bool required) {
 
 std::uint64_t HeaderReader::hex(std::string_view name, bool required) {
   const json::value* value = find(name);
-  std::uint64_t number = 0;
   if (!value && !required) return 0;
-  if (!value || !value->is_string() || !parse_hex(view_of(value->get_string()), number))
-    complain("'" + std::string(name) + "'", value, kWantsHex);
-  return number;
+  if (value && value->is_string()) {
+    if (const auto number = parse_hex(view_of(value->get_string()))) return *number;
+  }
+  complain("'" + std::string(name) + "'", value, kWantsHex);
+  return 0;
 }
 
 const json::array* HeaderReader::list_at(std::string_view name) {
@@ -176,12 +168,12 @@ std::vector<std::string> HeaderReader::texts(std::string_view name) {
 std::vector<Digest> HeaderReader::digests(std::string_view name) {
   std::vector<Digest> found;
   for (const std::string& text : texts(name)) {
-    Digest digest;
-    if (!parse_digest(text, digest)) {
+    const auto digest = parse_digest(text);
+    if (!digest) {
       complain("header: " + std::string(name) + "[" + std::to_string(found.size()) + "] must be 64 hex digits");
       return {};
     }
-    found.push_back(digest);
+    found.push_back(*digest);
   }
   return found;
 }

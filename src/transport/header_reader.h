@@ -109,7 +109,7 @@ class HeaderReader {
   void complain(std::string where, const boost::json::value* got, std::string_view want);
   std::optional<Buffer> next_of_pack(std::uint64_t size);  // nothing: the pack is shorter
 
-  static constexpr std::size_t kFirstMemory = 16u << 10;
+  static constexpr std::size_t kFirstMemory = 32u << 10;
   unsigned char memory_[kFirstMemory];
   boost::json::monotonic_resource resource_{memory_, sizeof memory_};
   std::span<const Buffer> frames_;
@@ -122,9 +122,5 @@ class HeaderReader {
 inline std::string_view view_of(const boost::json::string& text) { return {text.data(), text.size()}; }
 // False: not a whole number of 0 or more.
 bool to_unsigned(const boost::json::value& value, std::uint64_t& number);
-// 16 hex digits in either case.
-bool parse_hex(std::string_view text, std::uint64_t& value);
-// 64 hex digits in either case.
-bool parse_digest(std::string_view text, Digest& digest);
 
 }  // namespace treadle::transport

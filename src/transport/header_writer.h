@@ -22,13 +22,6 @@ void append_number(std::string& out, Number value) {
   out.append(digits, static_cast<std::size_t>(end - digits));
 }
 
-inline void append_hex(std::string& out, std::uint64_t value) {
-  constexpr char kHex[] = "0123456789abcdef";
-  char digits[16];
-  for (int i = 0; i < 16; ++i) digits[i] = kHex[value >> (60 - 4 * i) & 15];
-  out.append(digits, sizeof digits);
-}
-
 inline void append_quoted(std::string& out, const Uuid& id) {
   char text[38];
   text[0] = text[37] = '"';
@@ -36,16 +29,19 @@ inline void append_quoted(std::string& out, const Uuid& id) {
   out.append(text, sizeof text);
 }
 
-inline void append_quoted(std::string& out, std::uint64_t hex) {
-  out += '"';
-  append_hex(out, hex);
-  out += '"';
+// As 16 hex digits: a JSON number of 64 bits is not safe with every reader.
+inline void append_quoted(std::string& out, std::uint64_t value) {
+  char text[18];
+  text[0] = text[17] = '"';
+  format_hex(value, text + 1);
+  out.append(text, sizeof text);
 }
 
 inline void append_quoted(std::string& out, const Digest& digest) {
-  out += '"';
-  for (const std::uint64_t word : digest.words) append_hex(out, word);
-  out += '"';
+  char text[66];
+  text[0] = text[65] = '"';
+  format_digest(digest, text + 1);
+  out.append(text, sizeof text);
 }
 
 // Puts payloads where they belong and tells the header where that is.
