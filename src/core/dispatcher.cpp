@@ -31,6 +31,7 @@ void Dispatcher::tick(Instant now, DispatcherEffects& effects) {
   discount_stall(now);
   check_liveness(now);
   check_backstops(now);
+  answer_parked(now);
   keep_session(now, effects);
   if (may_claim()) {
     place_claimed(now);
@@ -68,6 +69,7 @@ Instant Dispatcher::next_deadline() const {
       next = std::min(next, std::max(claim_again_ ? claim_pause_ : poll_at_, claim_pause_));
     if (!unplaced_.empty()) next = std::min(next, unplaced_.front().first + limits::kWaitForSlot);
   }
+  if (!parks_.empty()) next = std::min(next, parks_.begin()->first);
   if (!backstops_.empty()) next = std::min(next, backstops_.begin()->first);
   if (config_.mode != Mode::Local && !workers_.empty()) next = std::min(next, liveness_at_);
   if (retry_at_ != Instant::never()) next = std::min(next, retry_at_);
@@ -79,7 +81,8 @@ void Dispatcher::check_liveness(Instant now) {
   liveness_at_ = now + kLivenessStep;
   std::vector<std::pair<WorkerId, std::string_view>> gone;
   for (auto& [id, worker] : workers_) {
-    if (now - worker->last_heard > config_.worker_lease) {
+    const bool silence_counts = !worker->plain || worker->heartbeats;
+    if (silence_counts && now - worker->last_heard > config_.worker_lease) {
       gone.emplace_back(id, "silent for one lease");
     } else if (worker->unroutable_since != Instant::never() &&
                now - worker->unroutable_since > config_.disconnect_grace) {
@@ -132,10 +135,14 @@ void Dispatcher::on(Instant now, event::BodyFetched& e) {
   }
   FunctionBody body{e.digest, e.answer ? *e.answer : Payload{}, e.answer.has_value()};
   for (const WorkerId id : wanted->second) {
-    if (Worker* worker = find(id)) {
-      worker->out.functions.push_back(body);
-      dirty_.insert(id);
+    Worker* worker = find(id);
+    if (!worker) continue;
+    if (worker->plain) {
+      body_for_plain(*worker, body);
+      continue;
     }
+    worker->out.functions.push_back(body);
+    dirty_.insert(id);
   }
   wanted_.erase(wanted);
 }
@@ -143,19 +150,21 @@ void Dispatcher::on(Instant now, event::BodyFetched& e) {
 std::vector<WorkerView> Dispatcher::workers() const {
   std::vector<WorkerView> views;
   views.reserve(workers_.size());
-  for (const auto& [id, worker] : workers_) {
-    WorkerView view{.worker = id,
-                    .info = worker->info,
-                    .load = static_cast<std::uint32_t>(worker->held.size()),
-                    .free_slots = open_slots(*worker),
-                    .running = 0,
-                    .last_heartbeat = worker->last_heard,
-                    .draining = worker->draining,
-                    .current_tasks = {worker->held.begin(), worker->held.end()}};
-    for (const TaskId task : worker->held) view.running += live_.at(task).started ? 1 : 0;
-    views.push_back(std::move(view));
-  }
+  for (const auto& [id, worker] : workers_) views.push_back(view_of(*worker));
   return views;
+}
+
+WorkerView Dispatcher::view_of(const Worker& worker) const {
+  WorkerView view{.worker = worker.id,
+                  .info = worker.info,
+                  .load = static_cast<std::uint32_t>(worker.held.size()),
+                  .free_slots = open_slots(worker),
+                  .running = 0,
+                  .last_heartbeat = worker.last_heard,
+                  .draining = worker.draining,
+                  .current_tasks = {worker.held.begin(), worker.held.end()}};
+  for (const TaskId task : worker.held) view.running += live_.at(task).started ? 1 : 0;
+  return view;
 }
 
 std::uint32_t Dispatcher::slots() const {

@@ -155,6 +155,7 @@ struct WorkerView {
   Instant last_heartbeat;
   bool draining = false;
   std::vector<TaskId> current_tasks;
+  std::string lost_why;  // "" = it is there
 };
 
 class Dispatcher {
@@ -166,6 +167,8 @@ class Dispatcher {
   Instant next_deadline() const;
 
   std::vector<WorkerView> workers() const;
+  // The last limits::kLostWorkersShown that vanished and have not come back, oldest first, as they were.
+  const std::deque<WorkerView>& lost_workers() const { return lost_; }
   std::uint32_t slots() const;
   std::uint32_t free_slots() const;
   std::size_t attempts_held() const { return live_.size(); }
@@ -189,9 +192,13 @@ class Dispatcher {
     std::deque<std::pair<std::uint64_t, std::vector<Attempt>>> unacked;  // message number, attempts in it
     std::unordered_set<TaskId> held;                                     // each is in live_, with this worker
     bool draining = false;
-    bool asked = false;     // PULL: a request is parked, so one message may be sent
-    DispatcherMessage out;  // of this turn
-    bool ranked = false;    // stands in ranked_, with this rank and credit
+    bool asked = false;                       // PULL: a request is parked, so one message may be sent
+    Instant parked_until = Instant::never();  // then it is answered in any case
+    bool plain = false;                       // numbers nothing
+    bool heartbeats = false;                  // plain: it has sent HEARTBEAT, so its silence means something
+    bool awaits_body = false;                 // plain: its attempt goes out together with the function's body
+    DispatcherMessage out;                    // of this turn
+    bool ranked = false;                      // stands in ranked_, with this rank and credit
     std::uint64_t rank = 0;
     std::uint32_t ranked_credit = 0;
   };
@@ -249,12 +256,16 @@ class Dispatcher {
 
   // dispatcher_workers.cpp: who is there, what they hold, what they say
   void register_worker(Instant now, WorkerMessage& message);
+  bool may_register(const WorkerMessage& message);
   Worker* find(WorkerId id);
   void remove_worker(Worker& worker, std::string_view why);
   void lose_attempt(TaskId task, Live& live, std::string_view why);
   void take_report(Instant now, Worker& worker, WorkerMessage& message);
   void take_ack(Worker& worker, std::uint64_t ack);
   void take_started(Instant now, Worker& worker, const std::vector<Held>& started);
+  void want(Worker& worker, Digest digest);
+  WorkerView view_of(const Worker& worker) const;
+  static Outcome failure(TaskId task, WorkerId worker, ErrorKind kind, std::string text);
   void take_outcome(Worker& worker, OutcomeReport& report);
   void take_give_back(Worker& worker, GivenBack& given);
   void find_dropped(Worker& worker, const std::vector<Held>& named);
@@ -267,8 +278,16 @@ class Dispatcher {
   void rank(Worker& worker);
   void send_messages(Instant now, DispatcherEffects& effects);
 
+  // dispatcher_pull.cpp: requests that wait, plain clients
+  void take_plain(Worker& worker, const WorkerMessage& message);
+  void park(Instant now, Worker& worker, Duration wait);
+  void unpark(Worker& worker);
+  void answer_parked(Instant now);
+  void begin_plain(Instant now, Worker& worker, Attempt& attempt);
+  void body_for_plain(Worker& worker, const FunctionBody& body);
+
   // dispatcher_store.cpp: claims, endings, session
-  bool place_one(Attempt& attempt);
+  bool place_one(Instant now, Attempt& attempt);
   void unplace(TaskId task, Live& live);
   void place_claimed(Instant now);
   void claim_more(Instant now, DispatcherEffects& effects);
@@ -302,9 +321,11 @@ class Dispatcher {
   std::vector<Held> revokes_done_;
 
   std::unordered_map<WorkerId, std::unique_ptr<Worker>> workers_;
-  std::set<std::pair<std::uint64_t, WorkerId>> ranked_;         // workers with credit, least loaded first
-  std::uint64_t credit_total_ = 0;                              // sum over ranked_
-  std::unordered_set<WorkerId> dirty_;                          // have something to say this turn
+  std::set<std::pair<std::uint64_t, WorkerId>> ranked_;  // workers with credit, least loaded first
+  std::uint64_t credit_total_ = 0;                       // sum over ranked_
+  std::unordered_set<WorkerId> dirty_;                   // have something to say this turn
+  std::set<std::pair<Instant, WorkerId>> parks_;         // requests that wait, first to be answered first
+  std::deque<WorkerView> lost_;
   std::vector<std::pair<WorkerId, DispatcherMessage>> strays_;  // REREGISTER for peers that are not registered
 
   std::unordered_map<TaskId, Live> live_;

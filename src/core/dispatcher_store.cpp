@@ -70,7 +70,7 @@ void Dispatcher::place_claimed(Instant now) {
   for (auto& [since, attempt] : unplaced_) {
     const auto it = live_.find(attempt.task);
     if (it == live_.end() || it->second.token != attempt.token || it->second.ending) continue;
-    if (place_one(attempt)) continue;
+    if (place_one(now, attempt)) continue;
     if (now - since >= limits::kWaitForSlot || draining_) {
       unplace(attempt.task, it->second);
     } else {
@@ -86,7 +86,7 @@ void Dispatcher::unplace(TaskId task, Live& live) {
                               Ending{{}, {task, live.token}});
 }
 
-bool Dispatcher::place_one(Attempt& attempt) {
+bool Dispatcher::place_one(Instant now, Attempt& attempt) {
   Worker* chosen = nullptr;
   for (const auto& [rank, id] : ranked_) {
     Worker* worker = find(id);
@@ -100,6 +100,10 @@ bool Dispatcher::place_one(Attempt& attempt) {
   live.worker = chosen->id;
   live.sent_seq = chosen->out_seq + 1;
   chosen->held.insert(attempt.task);
+  if (chosen->plain) {
+    begin_plain(now, *chosen, attempt);
+    return true;
+  }
   ++chosen->in_flight;
   chosen->out.attempts.push_back(std::move(attempt));
   dirty_.insert(chosen->id);
@@ -284,6 +288,7 @@ void Dispatcher::lose_session(Instant now, bool missing) {
   ranked_.clear();
   credit_total_ = 0;
   dirty_.clear();
+  parks_.clear();
   workers_.clear();
 }
 

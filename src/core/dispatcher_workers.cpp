@@ -11,7 +11,9 @@ namespace {
 constexpr Duration kBackstopMargin = 10s;
 constexpr std::string_view kGoodbye = "it said goodbye";
 
-Outcome failure(TaskId task, WorkerId worker, ErrorKind kind, std::string text) {
+}  // namespace
+
+Outcome Dispatcher::failure(TaskId task, WorkerId worker, ErrorKind kind, std::string text) {
   Outcome outcome;
   outcome.kind = kind;
   outcome.result = worker_failure_object(task, to_string(worker), text);
@@ -20,8 +22,6 @@ Outcome failure(TaskId task, WorkerId worker, ErrorKind kind, std::string text) 
   return outcome;
 }
 
-}  // namespace
-
 Dispatcher::Worker* Dispatcher::find(WorkerId id) {
   const auto it = workers_.find(id);
   return it == workers_.end() ? nullptr : it->second.get();
@@ -29,9 +29,11 @@ Dispatcher::Worker* Dispatcher::find(WorkerId id) {
 
 void Dispatcher::on(Instant now, event::WorkerSaid& e) {
   WorkerMessage& message = e.message;
-  if (message.registers) register_worker(now, message);
+  const bool plain = message.seq == 0;
+  if (message.registers && may_register(message)) register_worker(now, message);
   Worker* worker = find(message.worker);
-  if (!worker || worker->boot != message.boot || (!message.registers && message.session != session_)) {
+  const bool known = worker && worker->boot == message.boot && worker->plain == plain;
+  if (!known || (!plain && !message.registers && message.session != session_)) {
     DispatcherMessage stray;
     stray.session = session_;
     stray.reregister = true;
@@ -47,18 +49,29 @@ void Dispatcher::on(Instant now, event::WorkerSaid& e) {
     return;
   }
   worker->in_seq = std::max(worker->in_seq, message.seq);
+  if (plain) take_plain(*worker, message);
   take_report(now, *worker, message);
   if (message.goodbye) remove_worker(*worker, kGoodbye);
 }
 
+bool Dispatcher::may_register(const WorkerMessage& message) {
+  if (workers_.size() < limits::kMaxWorkers || workers_.contains(message.worker)) return true;
+  note("worker.refused worker=" + to_string(message.worker) +
+       " why=\"the registry is full\" limit=" + std::to_string(limits::kMaxWorkers));
+  return false;
+}
+
 void Dispatcher::register_worker(Instant now, WorkerMessage& message) {
-  if (Worker* old = find(message.worker); old && old->boot != message.boot)
+  // A plain client that registers again has begun a new life: it cannot say what it holds.
+  if (Worker* old = find(message.worker); old && (old->boot != message.boot || message.seq == 0))
     remove_worker(*old, "registered again after a restart");
+  std::erase_if(lost_, [&](const WorkerView& lost) { return lost.worker == message.worker; });
   auto& place = workers_[message.worker];
   if (!place) {
     place = std::make_unique<Worker>();
     place->id = message.worker;
     place->boot = message.boot;
+    place->plain = message.seq == 0;
     place->last_heard = place->last_sent = now;
     note("worker.registered worker=" + to_string(message.worker) + " host=" + message.info.host +
          " slots=" + std::to_string(message.info.slots));
@@ -71,24 +84,29 @@ void Dispatcher::register_worker(Instant now, WorkerMessage& message) {
 }
 
 void Dispatcher::take_report(Instant now, Worker& worker, WorkerMessage& message) {
+  if (speaks_only_when_asked(config_.mode) && (!worker.plain || message.asks)) park(now, worker, message.wait);
   worker.asked = true;
   take_ack(worker, message.ack);
-  worker.free_slots = message.free_slots;
-  worker.prefetch = message.prefetch;
+  if (!worker.plain) {
+    worker.free_slots = message.free_slots;
+    worker.prefetch = message.prefetch;
+  }
   worker.draining = message.draining;
   take_started(now, worker, message.started);
   for (OutcomeReport& report : message.outcomes) take_outcome(worker, report);
   for (GivenBack& given : message.given_back) take_give_back(worker, given);
-  if (message.names_held || message.registers) {
+  if (!worker.plain && (message.names_held || message.registers)) {
     find_dropped(worker, message.held);
     adopt_unknown(worker, message.held);
   }
-  for (const Digest digest : message.wants) {
-    auto& wanting = wanted_[digest];
-    if (std::ranges::find(wanting, worker.id) == wanting.end()) wanting.push_back(worker.id);
-    if (fetching_.insert(digest).second) fetch_ready_.push_back(digest);
-  }
+  for (const Digest digest : message.wants) want(worker, digest);
   rank(worker);
+}
+
+void Dispatcher::want(Worker& worker, Digest digest) {
+  auto& wanting = wanted_[digest];
+  if (std::ranges::find(wanting, worker.id) == wanting.end()) wanting.push_back(worker.id);
+  if (fetching_.insert(digest).second) fetch_ready_.push_back(digest);
 }
 
 void Dispatcher::take_ack(Worker& worker, std::uint64_t ack) {
@@ -223,8 +241,14 @@ void Dispatcher::remove_worker(Worker& worker, std::string_view why) {
   for (const TaskId task : held) {
     if (Live& live = live_.at(task); !live.ending) lose_attempt(task, live, why);
   }
+  if (why != kGoodbye) {
+    lost_.push_back(view_of(worker));
+    lost_.back().lost_why = why;
+    if (lost_.size() > limits::kLostWorkersShown) lost_.pop_front();
+  }
   worker.draining = true;  // no credit from now on
   rank(worker);
+  unpark(worker);
   dirty_.erase(worker.id);
   workers_.erase(worker.id);
 }
@@ -257,6 +281,7 @@ void Dispatcher::check_backstops(Instant now) {
 }
 
 std::uint32_t Dispatcher::credit(const Worker& worker) const {
+  if (worker.awaits_body) return 0;
   if (worker.draining || (speaks_only_when_asked(config_.mode) && !worker.asked)) return 0;
   const std::uint32_t granted = worker.free_slots + worker.prefetch;
   return granted > worker.in_flight ? granted - worker.in_flight : 0;
@@ -288,15 +313,17 @@ void Dispatcher::send_messages(Instant now, DispatcherEffects& effects) {
   for (const WorkerId id : dirty) {
     Worker* worker = find(id);
     if (worker && speaks_only_when_asked(config_.mode) && !worker->asked) continue;  // stays dirty until it asks
+    if (worker && worker->awaits_body) continue;
     dirty_.erase(id);
     if (!worker) continue;
     DispatcherMessage message = std::exchange(worker->out, {});
     message.session = session_;
     message.seq = ++worker->out_seq;
     message.ack = worker->in_seq;
-    if (!message.attempts.empty()) worker->unacked.emplace_back(message.seq, message.attempts);
+    if (!message.attempts.empty() && !worker->plain) worker->unacked.emplace_back(message.seq, message.attempts);
     worker->asked = false;
     worker->last_sent = now;
+    unpark(*worker);
     if (speaks_only_when_asked(config_.mode)) rank(*worker);
     effects.push_back(effect::Send{id, std::move(message)});
   }

@@ -49,6 +49,10 @@ inline constexpr Duration kSessionRenew = 2s;
 inline constexpr Duration kSessionTtl = 10s;
 inline constexpr Duration kAdoptionWindow = 5s;
 inline constexpr Duration kHintPoll = 200ms;
+inline constexpr Duration kPark = 3s;                // longest wait of a PULL request for work
+inline constexpr Duration kPlainPark = 100ms;        // the same for a plain client, which can do nothing else meanwhile
+inline constexpr std::size_t kMaxWorkers = 200'000;  // in one dispatcher's registry; further ones are not registered
+inline constexpr std::size_t kLostWorkersShown = 100;
 inline constexpr Duration kDrain = 25s;  // how long a stop waits for running tasks
 
 // Retention of finished tasks.

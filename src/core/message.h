@@ -3,7 +3,8 @@
 //
 // Numbers (seq, ack): each side numbers its messages to the other from 1 per (worker boot, dispatcher session); `ack`
 // is the highest number received and acted on. A number already seen is not acted on again. seq 0: a plain client that
-// numbers nothing.
+// numbers nothing, is known by its name alone, and holds what it was sent from the moment of sending
+// (docs/protocol.md).
 #pragma once
 
 #include <cstdint>
@@ -74,6 +75,8 @@ struct WorkerMessage {
   std::vector<OutcomeReport> outcomes;
   std::vector<GivenBack> given_back;
   std::vector<Digest> wants;  // FUNCTION_REQUEST
+  bool asks = false;          // of a plain client: WORKER_TASK_REQUEST; a numbered PULL message always asks
+  Duration wait{0};           // PULL: how long the request may be parked; 0 = the dispatcher's own limit
   bool draining = false;      // takes no more attempts
   bool goodbye = false;       // holds nothing and leaves
 };
