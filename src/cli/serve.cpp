@@ -109,7 +109,7 @@ Result<void> Serve::start() {
   core::DispatcherConfig dispatcher{
       .mode = options_.mode, .session = SessionId(Uuid{rng.next(), rng.next()}), .name = "serve"};
   dispatcher.time_limit = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(options_.timeout_s));
-  dispatch_ = std::make_unique<runtime::DispatchLoop>(dispatcher, Rng(runtime::os_seed()), clock_.now(), *store_,
+  dispatch_ = std::make_unique<runtime::DispatchLoop>(dispatcher, Rng(runtime::os_seed()), clock_, *store_,
                                                       link_.dispatcher_end());
   worker_ =
       std::make_unique<worker::WorkerLoop>(supervisor_config(), Rng(runtime::os_seed()), *pool_, link_.worker_end());

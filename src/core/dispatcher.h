@@ -136,13 +136,16 @@ struct Send {
   WorkerId worker;
   DispatcherMessage message;
 };
+struct Forget {
+  WorkerId worker;
+};  // removed, and not registered again meanwhile: the link need not keep anything for it
 struct Note {
   std::string text;
 };  // one line for the log: event name, then fields
 }  // namespace effect
-using DispatcherEffect =
-    std::variant<effect::OpenSession, effect::Renew, effect::Reap, effect::Claim, effect::Finish, effect::Requeue,
-                 effect::Adopt, effect::Reassert, effect::Started, effect::FetchBody, effect::Send, effect::Note>;
+using DispatcherEffect = std::variant<effect::OpenSession, effect::Renew, effect::Reap, effect::Claim, effect::Finish,
+                                      effect::Requeue, effect::Adopt, effect::Reassert, effect::Started,
+                                      effect::FetchBody, effect::Send, effect::Forget, effect::Note>;
 using DispatcherEffects = std::vector<DispatcherEffect>;
 
 // What `/v1/workers`, metrics and the simulator's checkers may see.
@@ -326,6 +329,7 @@ class Dispatcher {
   std::unordered_set<WorkerId> dirty_;                   // have something to say this turn
   std::set<std::pair<Instant, WorkerId>> parks_;         // requests that wait, first to be answered first
   std::deque<WorkerView> lost_;
+  std::vector<WorkerId> removed_;                               // this turn
   std::vector<std::pair<WorkerId, DispatcherMessage>> strays_;  // REREGISTER for peers that are not registered
 
   std::unordered_map<TaskId, Live> live_;

@@ -8,7 +8,7 @@ namespace treadle::core {
 
 void Dispatcher::park(Instant now, Worker& worker, Duration wait) {
   unpark(worker);
-  const Duration longest = worker.plain ? limits::kPlainPark : limits::kPark;
+  const Duration longest = worker.plain ? limits::kPlainPark : limits::kMaxPark;
   worker.parked_until = now + (wait > Duration{0} ? std::min(wait, longest) : longest);
   parks_.emplace(worker.parked_until, worker.id);
 }

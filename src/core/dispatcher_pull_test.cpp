@@ -74,7 +74,7 @@ TEST(DispatcherPull, NobodyIsParkedLongerThanTheLimit) {
   WorkerMessage m = b.message(w, 1);
   m.wait = 1h;
   b.say(event::WorkerSaid{m});
-  b.pass(limits::kPark + 50ms);
+  b.pass(limits::kMaxPark + 50ms);
   EXPECT_EQ(b.sent_to(w).size(), 1u);
 }
 

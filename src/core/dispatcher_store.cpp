@@ -289,7 +289,7 @@ void Dispatcher::lose_session(Instant now, bool missing) {
   credit_total_ = 0;
   dirty_.clear();
   parks_.clear();
-  workers_.clear();
+  workers_.clear();  // the link keeps the ways to them: they are asked to register again
 }
 
 void Dispatcher::watch_others(Instant now, const std::vector<SessionBeat>& others) {

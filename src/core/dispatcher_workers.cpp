@@ -250,6 +250,7 @@ void Dispatcher::remove_worker(Worker& worker, std::string_view why) {
   rank(worker);
   unpark(worker);
   dirty_.erase(worker.id);
+  removed_.push_back(worker.id);
   workers_.erase(worker.id);
 }
 
@@ -326,6 +327,9 @@ void Dispatcher::send_messages(Instant now, DispatcherEffects& effects) {
     unpark(*worker);
     if (speaks_only_when_asked(config_.mode)) rank(*worker);
     effects.push_back(effect::Send{id, std::move(message)});
+  }
+  for (const WorkerId id : std::exchange(removed_, {})) {
+    if (!find(id)) effects.push_back(effect::Forget{id});
   }
 }
 

@@ -9,22 +9,61 @@ namespace treadle::runtime {
 namespace event = core::event;
 namespace effect = core::effect;
 
-DispatchLoop::DispatchLoop(core::DispatcherConfig config, Rng rng, Instant now, store::Store& store,
+namespace {
+constexpr Duration kReportEvery = 1s;  // of the workers, to the store, while anything happens
+}
+
+DispatchLoop::DispatchLoop(core::DispatcherConfig config, Rng rng, const Clock& clock, store::Store& store,
                            transport::DispatcherLink& link)
-    : store_(store), link_(link), core_(std::move(config), rng, now) {
+    : mode_(config.mode),
+      name_(config.name),
+      clock_(clock),
+      store_(store),
+      link_(link),
+      core_(std::move(config), rng, clock.now()) {
   store_.on_work([this] { events_.push_back(event::WorkHint{}); });
   store_.on_revoke(
       [this](std::vector<core::Held> attempts) { events_.push_back(event::RevokeHint{std::move(attempts)}); });
 }
 
 bool DispatchLoop::turn(Instant now) {
+  if (now >= report_at_) report(now);
   gather();
   if (events_.empty() && now < core_.next_deadline()) return false;
   for (auto& e : std::exchange(events_, {})) core_.step(now, std::move(e));
   core::DispatcherEffects effects;
   core_.tick(now, effects);
   for (auto& e : effects) std::visit([this](auto& one) { carry_out(one); }, e);
+  report_at_ = std::min(report_at_, std::max(reported_ + kReportEvery, now));
   return true;
+}
+
+// The seed's worker metadata, for whoever asks the store: /v1/workers may be asked in another process.
+void DispatchLoop::report(Instant now) {
+  reported_ = now;
+  report_at_ = Instant::never();
+  std::vector<store::WorkerReport> reports;
+  for (const core::WorkerView& view : core_.workers()) reports.push_back(report_of(view, now));
+  for (const core::WorkerView& view : core_.lost_workers()) reports.push_back(report_of(view, now));
+  store_.report_workers(core_.session(), std::move(reports));
+}
+
+store::WorkerReport DispatchLoop::report_of(const core::WorkerView& view, Instant now) const {
+  store::WorkerReport report;
+  report.id = view.worker;
+  report.dispatcher = name_;
+  report.mode = mode_;
+  report.state = !view.lost_why.empty() ? "lost" : view.draining ? "draining" : "ready";
+  report.lost_why = view.lost_why;
+  report.info = view.info;
+  report.load = view.load;
+  report.running = view.running;
+  report.free_slots = view.free_slots;
+  const Duration silent = view.info.in_process ? Duration{0} : now - view.last_heartbeat;
+  report.last_heartbeat = {clock_.wall().ms - silent / 1ms};
+  const std::size_t shown = std::min(view.current_tasks.size(), store::kCurrentTasksShown);
+  report.current_tasks.assign(view.current_tasks.begin(), view.current_tasks.begin() + static_cast<long>(shown));
+  return report;
 }
 
 void DispatchLoop::gather() {
@@ -90,6 +129,7 @@ void DispatchLoop::carry_out(effect::FetchBody& e) {
 }
 
 void DispatchLoop::carry_out(effect::Send& e) { link_.send(e.worker, std::move(e.message)); }
+void DispatchLoop::carry_out(effect::Forget& e) { link_.forget(e.worker); }
 void DispatchLoop::carry_out(effect::Note& e) { log(LogLevel::Info, e.text); }
 
 }  // namespace treadle::runtime

@@ -1,6 +1,8 @@
 // The dispatcher's shell: feeds the core what the link and the store say, and carries out what it decides.
 #pragma once
 
+#include <algorithm>
+#include <string>
 #include <vector>
 
 #include "core/dispatcher.h"
@@ -12,17 +14,19 @@ namespace treadle::runtime {
 
 class DispatchLoop final : public Shell {
  public:
-  // `store` and `link` outlive the loop; all three are used from the thread that calls turn().
-  DispatchLoop(core::DispatcherConfig config, Rng rng, Instant now, store::Store& store,
+  // `store`, `link` and `clock` outlive the loop; all are used from the thread that calls turn().
+  DispatchLoop(core::DispatcherConfig config, Rng rng, const Clock& clock, store::Store& store,
                transport::DispatcherLink& link);
 
   bool turn(Instant now) override;
-  Instant next_deadline() const override { return core_.next_deadline(); }
+  Instant next_deadline() const override { return std::min(core_.next_deadline(), report_at_); }
   void drain() { events_.push_back(core::event::DrainAsked{}); }
   const core::Dispatcher& core() const { return core_; }
 
  private:
   void gather();
+  void report(Instant now);
+  store::WorkerReport report_of(const core::WorkerView& view, Instant now) const;
   void carry_out(core::effect::OpenSession& e);
   void carry_out(core::effect::Renew& e);
   void carry_out(core::effect::Reap& e);
@@ -34,12 +38,18 @@ class DispatchLoop final : public Shell {
   void carry_out(core::effect::Started& e);
   void carry_out(core::effect::FetchBody& e);
   void carry_out(core::effect::Send& e);
+  void carry_out(core::effect::Forget& e);
   void carry_out(core::effect::Note& e);
 
+  const core::Mode mode_;
+  const std::string name_;
+  const Clock& clock_;
   store::Store& store_;
   transport::DispatcherLink& link_;
   core::Dispatcher core_;
   std::vector<core::DispatcherEvent> events_;
+  Instant reported_{0};
+  Instant report_at_ = Instant::never();  // something has changed since the last report
 };
 
 }  // namespace treadle::runtime

@@ -3,6 +3,7 @@
 // the last call.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "core/message.h"
@@ -14,8 +15,10 @@ class DispatcherLink {
   virtual ~DispatcherLink() = default;
   virtual void send(WorkerId to, core::DispatcherMessage message) = 0;
   virtual std::vector<core::WorkerMessage> receive() = 0;
-  // Workers that a message could not be sent to since the last call.
+  // Workers that cannot be reached any more, as far as was found since the last call.
   virtual std::vector<WorkerId> unroutable() = 0;
+  // The dispatcher has removed this worker: nothing needs to be kept for it.
+  virtual void forget(WorkerId) {}
 };
 
 class WorkerLink {
@@ -23,6 +26,11 @@ class WorkerLink {
   virtual ~WorkerLink() = default;
   virtual void send(core::WorkerMessage message) = 0;
   virtual std::vector<core::DispatcherMessage> receive() = 0;
+  enum class Change { Up, Down };
+  // What became of the connection since the last call.
+  virtual std::vector<Change> changes() { return {}; }
+  // The sentence of a dispatcher that will not work with us; "" = none. Final.
+  virtual std::string refusal() const { return {}; }
 };
 
 }  // namespace treadle::transport

@@ -23,6 +23,10 @@ Instant WorkerLoop::next_deadline() const { return std::min(core_.next_deadline(
 
 bool WorkerLoop::turn(Instant now) {
   pool_.turn(now, said_);
+  for (const auto change : link_.changes()) {
+    if (change == transport::WorkerLink::Change::Up) events_.push_back(core::event::LinkUp{});
+    if (change == transport::WorkerLink::Change::Down) events_.push_back(core::event::LinkDown{});
+  }
   for (auto& message : link_.receive()) events_.push_back(core::event::DispatcherSaid{std::move(message)});
   if (events_.empty() && said_.empty() && now < core_.next_deadline()) return false;
   settle(now);

@@ -1,0 +1,267 @@
+// Both ends on real sockets, in one thread; a helper waits on their descriptors as the product's loop does.
+#include <gtest/gtest.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+
+#include "core/limits.h"
+#include "transport/zmq/zmq_dispatcher_link.h"
+#include "transport/zmq/zmq_worker_link.h"
+
+namespace treadle::transport {
+namespace {
+
+using core::DispatcherMessage;
+using core::Mode;
+using core::WorkerMessage;
+
+constexpr auto kPatience = std::chrono::seconds(10);
+bool out_of_patience(std::chrono::steady_clock::time_point since) {
+  return std::chrono::steady_clock::now() - since > kPatience;
+}
+const WorkerId kWorker{Uuid{3, 4}};
+
+Frames text_frames(std::initializer_list<std::string> parts) {
+  Frames frames;
+  for (const auto& part : parts) frames.push_back(Buffer::of(part));
+  return frames;
+}
+
+class Wire : public ::testing::Test {
+ protected:
+  void open(Mode mode) {
+    auto listening = ZmqDispatcherLink::listen(context_, mode, "tcp://127.0.0.1:*");
+    ASSERT_TRUE(listening) << listening.error().message;
+    dispatcher_ = std::move(*listening);
+    endpoint_ = dispatcher_->socket().endpoint();
+    worker_ = connect(mode);
+  }
+  std::unique_ptr<ZmqWorkerLink> connect(Mode mode) {
+    auto connected = ZmqWorkerLink::connect(context_, mode, endpoint_);
+    EXPECT_TRUE(connected);
+    return std::move(*connected);
+  }
+
+  // Turns both ends whenever a descriptor says so, until `done`; false: nothing more came.
+  bool until(const std::function<bool()>& done) {
+    for (const auto begun = std::chrono::steady_clock::now(); !done();) {
+      if (out_of_patience(begun)) return false;
+      std::vector<pollfd> fds = {{dispatcher_->socket().wake_fd(), POLLIN, 0},
+                                 {worker_->socket().wake_fd(), POLLIN, 0},
+                                 {worker_->socket().monitor_fd(), POLLIN, 0}};
+      poll(fds.data(), fds.size(), 10);
+      turn();
+    }
+    return true;
+  }
+  void turn() {
+    for (bool again = true; again;) {
+      again = false;
+      for (auto& m : dispatcher_->receive()) up_.push_back(std::move(m)), again = true;
+      for (auto& m : worker_->receive()) down_.push_back(std::move(m)), again = true;
+    }
+    for (const WorkerId lost : dispatcher_->unroutable()) unroutable_.push_back(lost);
+    for (const auto change : worker_->changes()) changes_.push_back(change);
+  }
+  bool connected() {
+    return until([this] { return std::ranges::count(changes_, WorkerLink::Change::Up) > 0; });
+  }
+
+  WorkerMessage message(std::uint64_t seq) {
+    WorkerMessage m;
+    m.worker = kWorker;
+    m.boot = 1;
+    m.session = SessionId{Uuid{1, 1}};
+    m.seq = seq;
+    return m;
+  }
+  DispatcherMessage answer(std::uint64_t seq) {
+    DispatcherMessage m;
+    m.session = SessionId{Uuid{1, 1}};
+    m.seq = seq;
+    return m;
+  }
+
+  ZmqContext context_;
+  std::unique_ptr<ZmqDispatcherLink> dispatcher_;
+  std::unique_ptr<ZmqWorkerLink> worker_;
+  std::string endpoint_;
+  std::vector<WorkerMessage> up_;
+  std::vector<DispatcherMessage> down_;
+  std::vector<WorkerId> unroutable_;
+  std::vector<WorkerLink::Change> changes_;
+};
+
+TEST_F(Wire, PushCarriesMessagesBothWays) {
+  open(Mode::Push);
+  worker_->send(message(1));  // before there is a connection: it waits
+  ASSERT_TRUE(until([&] { return up_.size() == 1; }));
+  EXPECT_EQ(up_[0].worker, kWorker);
+  EXPECT_EQ(up_[0].seq, 1u);
+  for (std::uint64_t seq = 1; seq <= 3; ++seq) dispatcher_->send(kWorker, answer(seq));
+  ASSERT_TRUE(until([&] { return down_.size() == 3; }));
+  EXPECT_EQ(down_[2].seq, 3u);
+}
+
+// The descriptor tells of commands, not of messages: whoever sends between two looks at it must not miss any.
+TEST_F(Wire, FloodInBothDirectionsLosesNothing) {
+  open(Mode::Push);
+  worker_->send(message(1));
+  ASSERT_TRUE(until([&] { return up_.size() == 1; }));
+  constexpr std::uint64_t kMessages = 20'000;
+  std::uint64_t worker_sent = 1, dispatcher_sent = 0;
+  ASSERT_TRUE(until([&] {
+    for (int i = 0; i < 40 && worker_sent < kMessages; ++i) worker_->send(message(++worker_sent));
+    for (int i = 0; i < 40 && dispatcher_sent < kMessages; ++i) dispatcher_->send(kWorker, answer(++dispatcher_sent));
+    return up_.size() == kMessages && down_.size() == kMessages;
+  })) << up_.size()
+      << " " << down_.size();
+  for (std::uint64_t i = 0; i < kMessages; ++i) {
+    ASSERT_EQ(up_[i].seq, i + 1);
+    ASSERT_EQ(down_[i].seq, i + 1);
+  }
+}
+
+TEST_F(Wire, PullAnswersTheNewestRequestOnce) {
+  open(Mode::Pull);
+  worker_->send(message(1));
+  worker_->send(message(2));
+  ASSERT_TRUE(until([&] { return up_.size() == 2; }));
+  EXPECT_TRUE(up_[1].asks);
+  EXPECT_GT(up_[1].wait, Duration{0});
+  dispatcher_->send(kWorker, answer(1));
+  dispatcher_->send(kWorker, answer(2));  // nothing is asked any more
+  ASSERT_TRUE(until([&] { return down_.size() == 1; }));
+  EXPECT_EQ(down_[0].seq, 1u);
+  worker_->send(message(3));
+  ASSERT_TRUE(until([&] { return up_.size() == 3; }));
+  dispatcher_->send(kWorker, answer(3));
+  ASSERT_TRUE(until([&] { return down_.size() == 2; }));
+  EXPECT_EQ(down_[1].seq, 3u);
+}
+
+TEST_F(Wire, PeerThatIsGoneIsUnroutable) {
+  open(Mode::Push);
+  worker_->send(message(1));
+  ASSERT_TRUE(until([&] { return up_.size() == 1; }));
+  worker_ = connect(Mode::Push);  // the first one is closed by this
+  ASSERT_TRUE(until([&] {
+    dispatcher_->send(kWorker, answer(1));
+    return !unroutable_.empty();
+  }));
+  EXPECT_EQ(unroutable_[0], kWorker);
+  EXPECT_GT(dispatcher_->counters().unroutable, 0u);
+}
+
+TEST_F(Wire, WorkerSeesItsConnectionComeAndGo) {
+  open(Mode::Push);
+  ASSERT_TRUE(connected());
+  EXPECT_EQ(changes_.front(), WorkerLink::Change::Down);
+  dispatcher_.reset();
+  changes_.clear();
+  for (const auto begun = std::chrono::steady_clock::now(); changes_.empty() && !out_of_patience(begun);) {
+    pollfd fd{worker_->socket().monitor_fd(), POLLIN, 0};
+    poll(&fd, 1, 10);
+    worker_->receive();
+    changes_ = worker_->changes();
+  }
+  ASSERT_FALSE(changes_.empty());
+  EXPECT_EQ(changes_.front(), WorkerLink::Change::Down);
+}
+
+TEST_F(Wire, WorkerOfTheOtherModeIsToldSo) {
+  open(Mode::Push);
+  auto puller = connect(Mode::Pull);
+  puller->send(message(1));
+  ASSERT_TRUE(until([&] {
+    puller->receive();
+    return !puller->refusal().empty();
+  }));
+  EXPECT_NE(puller->refusal().find("treadle worker push"), std::string::npos) << puller->refusal();
+  EXPECT_EQ(dispatcher_->counters().malformed, 1u);
+  EXPECT_TRUE(up_.empty());
+}
+
+// What any program may send to the port.
+class Stranger {
+ public:
+  Stranger(ZmqContext& context, ZmqSocket::Kind kind, const std::string& endpoint) : socket_(context, kind) {
+    EXPECT_TRUE(socket_.connect(endpoint));
+  }
+  bool send(const Frames& frames) { return socket_.send({}, frames) == ZmqSocket::Sent::Yes; }
+  bool receive(Frames& frames) {
+    auto received = socket_.receive();
+    if (received) frames = received->frames;
+    return received.has_value();
+  }
+
+ private:
+  ZmqSocket socket_;
+};
+
+TEST_F(Wire, GarbageIsAnsweredWithWhatIsWrongAndNothingElseHappens) {
+  open(Mode::Pull);
+  Stranger stranger(context_, ZmqSocket::Kind::Request, endpoint_);
+  ASSERT_TRUE(until([&] { return stranger.send(text_frames({"GIMME", "not json"})); }));
+  Frames reply;
+  ASSERT_TRUE(until([&] { return stranger.receive(reply); }));
+  const auto text = error_text(reply);
+  ASSERT_TRUE(text);
+  EXPECT_FALSE(text->empty());
+  EXPECT_TRUE(up_.empty());
+}
+
+TEST_F(Wire, MessageWithoutAnEmptyFrameIsCountedAndDropped) {
+  open(Mode::Push);
+  Stranger stranger(context_, ZmqSocket::Kind::Dealer, endpoint_);
+  ASSERT_TRUE(until([&] { return stranger.send(text_frames({"HEARTBEAT", "{}", "x", "y"})); }));
+  ASSERT_TRUE(until([&] { return dispatcher_->counters().malformed == 1; }));
+  EXPECT_TRUE(up_.empty());
+}
+
+TEST_F(Wire, TooManyFramesAreRefused) {
+  open(Mode::Pull);
+  Stranger stranger(context_, ZmqSocket::Kind::Request, endpoint_);
+  Frames many(core::limits::kMaxFrames + 10, Buffer::of("x"));
+  ASSERT_TRUE(until([&] { return stranger.send(many); }));
+  Frames reply;
+  ASSERT_TRUE(until([&] { return stranger.receive(reply); }));
+  EXPECT_NE(error_text(reply).value_or("").find(std::to_string(core::limits::kMaxFrames)), std::string::npos);
+}
+
+TEST_F(Wire, OversizedFrameEndsThatConnectionOnly) {
+  open(Mode::Push);
+  Stranger stranger(context_, ZmqSocket::Kind::Dealer, endpoint_);
+  Frames big;
+  big.emplace_back();
+  big.push_back(Buffer::of(std::string(core::limits::kMaxFrame + 1, 'x')));
+  ASSERT_TRUE(until([&] { return stranger.send(big); }));
+  worker_->send(message(1));
+  ASSERT_TRUE(until([&] { return up_.size() == 1; }));
+  turn();
+  EXPECT_EQ(up_.size(), 1u);
+  EXPECT_EQ(dispatcher_->counters().received, 1u);
+}
+
+TEST_F(Wire, GoneConnectionOfAPlainClientIsNoticedWithoutSendingToIt) {
+  open(Mode::Pull);
+  auto client = std::make_unique<Stranger>(context_, ZmqSocket::Kind::Request, endpoint_);
+  ASSERT_TRUE(until([&] { return client->send(text_frames({"HEARTBEAT", R"({"protocol":1,"worker":"plain-1"})"})); }));
+  ASSERT_TRUE(until([&] { return up_.size() == 1; })) << dispatcher_->counters().malformed;
+  EXPECT_EQ(up_[0].seq, 0u);
+  client.reset();
+  ASSERT_TRUE(until([&] { return !unroutable_.empty(); }));
+  EXPECT_EQ(unroutable_[0], worker_id_of("plain-1"));
+}
+
+TEST_F(Wire, TakenPortSaysSo) {
+  open(Mode::Push);
+  const auto second = ZmqDispatcherLink::listen(context_, Mode::Push, endpoint_);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, Code::Conflict);
+}
+
+}  // namespace
+}  // namespace treadle::transport
