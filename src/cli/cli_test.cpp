@@ -6,8 +6,8 @@
 
 #include "cli/cpus.h"
 #include "cli/did_you_mean.h"
+#include "cli/options.h"
 #include "cli/port_owner.h"
-#include "cli/serve_options.h"
 
 namespace treadle::cli {
 namespace {
@@ -18,22 +18,77 @@ TEST(DidYouMean, FindsTheNearWordAndNothingForAFarOne) {
   EXPECT_EQ(did_you_mean("elephant", {"serve", "worker", "why"}), "");
 }
 
-TEST(ServeOptions, SeedSpellingsOfTheSlotsMeanTheSame) {
+Options options(const Parsed& parsed) {
+  EXPECT_TRUE(std::holds_alternative<Options>(parsed));
+  return std::holds_alternative<Options>(parsed) ? std::get<Options>(parsed) : Options{};
+}
+
+void refused(const Parsed& parsed, const Arguments& arguments) {
+  std::string all;
+  for (const auto& argument : arguments) all += argument + " ";
+  ASSERT_TRUE(std::holds_alternative<int>(parsed)) << all;
+  EXPECT_EQ(std::get<int>(parsed), kExitUsage) << all;
+}
+
+TEST(Options, SeedSpellingsOfTheSlotsMeanTheSame) {
   for (const char* flag : {"-w", "--workers", "--worker", "--num_workers", "--num_worker_processors"}) {
-    const auto parsed = parse_serve_options({"-m", "local", flag, "7", "-t", "1.5"});
-    ASSERT_TRUE(std::holds_alternative<ServeOptions>(parsed)) << flag;
-    EXPECT_EQ(std::get<ServeOptions>(parsed).slots, 7);
-    EXPECT_DOUBLE_EQ(std::get<ServeOptions>(parsed).timeout_s, 1.5);
+    for (const auto& parsed : {parse_serve({"-m", "local", flag, "7", "-t", "1.5"}),
+                               parse_dispatcher({"-m", "local", flag, "7", "-t", "1.5"})}) {
+      EXPECT_EQ(options(parsed).executors.slots, 7) << flag;
+      EXPECT_DOUBLE_EQ(options(parsed).dispatch.timeout_s, 1.5);
+      EXPECT_TRUE(options(parsed).has_executors);
+    }
   }
 }
 
-TEST(ServeOptions, WrongFlagsModesAndValuesExitWithTwo) {
-  for (const Arguments& wrong : {Arguments{"--nosuchflag"}, Arguments{"-m", "sideways"}, Arguments{"-m", "push"},
-                                 Arguments{"--port", "70000"}, Arguments{"-w", "0"}, Arguments{"--durability", "maybe"},
-                                 Arguments{"--created-status", "204"}, Arguments{"--store", "redis"}}) {
-    const auto parsed = parse_serve_options(wrong);
-    ASSERT_TRUE(std::holds_alternative<int>(parsed)) << wrong[0];
-    EXPECT_EQ(std::get<int>(parsed), kExitUsage) << wrong[0];
+TEST(Options, SlotsAreTakenAndUnusedInPushAndPull) {
+  for (const char* mode : {"push", "pull"}) {
+    const Options o = options(parse_dispatcher({"-m", mode, "-p", "7001", "-w", "4"}));
+    EXPECT_FALSE(o.has_executors);
+    EXPECT_EQ(o.dispatch.port, 7001);
+  }
+}
+
+TEST(Options, RolesHaveTheirParts) {
+  const Options all = options(parse_serve({}));
+  EXPECT_TRUE(all.has_gateway && all.has_dispatcher && all.has_executors);
+  EXPECT_TRUE(all.store.store.empty());
+  const Options http = options(parse_gateway({}));
+  EXPECT_TRUE(http.has_gateway && !http.has_dispatcher && !http.has_executors);
+  EXPECT_EQ(http.store.store, kDefaultRedis);
+  const Options push = options(parse_serve({"-m", "push"}));
+  EXPECT_TRUE(push.has_gateway && push.has_dispatcher && !push.has_executors);
+  EXPECT_EQ(push.dispatch.port, kDispatcherPort);
+}
+
+TEST(Options, WorkerTakesTheSeedsArgumentsAndFlags) {
+  const Options seed = options(parse_worker({"push", "4", "tcp://localhost:7001"}));
+  EXPECT_EQ(seed.dispatch.mode, core::Mode::Push);
+  EXPECT_EQ(seed.executors.slots, 4);
+  EXPECT_EQ(seed.dispatcher_endpoint, "tcp://localhost:7001");
+  EXPECT_TRUE(seed.has_executors && !seed.has_dispatcher && !seed.has_gateway);
+  const Options flags = options(parse_worker({"pull", "-H", "10.0.0.5", "-p", "7002", "-w", "3"}));
+  EXPECT_EQ(flags.dispatch.mode, core::Mode::Pull);
+  EXPECT_EQ(flags.executors.slots, 3);
+  EXPECT_EQ(flags.dispatcher_endpoint, "tcp://10.0.0.5:7002");
+}
+
+TEST(Options, WrongFlagsModesAndValuesExitWithTwo) {
+  for (const Arguments& wrong :
+       {Arguments{"--nosuchflag"}, Arguments{"-m", "sideways"}, Arguments{"--port", "70000"}, Arguments{"-w", "0"},
+        Arguments{"--durability", "maybe"}, Arguments{"--created-status", "204"}, Arguments{"--store", "redis"}}) {
+    refused(parse_serve(wrong), wrong);
+  }
+  for (const Arguments& wrong : {Arguments{"-m", "push"}, Arguments{"-m", "pull"}, Arguments{"--store", "memory:"},
+                                 Arguments{"-m", "push", "-p", "70000"}}) {
+    refused(parse_dispatcher(wrong), wrong);
+  }
+  refused(parse_gateway({"--store", "memory:"}), {"gateway"});
+  for (const Arguments& wrong :
+       {Arguments{"4", "tcp://h:1"}, Arguments{"push", "4"}, Arguments{"push", "x", "tcp://h:1"},
+        Arguments{"push", "0", "tcp://h:1"}, Arguments{"push", "4", "tcp://h"}, Arguments{"push", "4", "http://h:1"},
+        Arguments{"push", "4", "tcp://h:99999"}, Arguments{"push", "4", "tcp://:1"}}) {
+    refused(parse_worker(wrong), wrong);
   }
 }
 

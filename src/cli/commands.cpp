@@ -9,9 +9,9 @@ namespace treadle::cli {
 const std::vector<Command>& commands() {
   static const std::vector<Command> table = {
       {"serve", "gateway, store, dispatcher and workers in one process", serve},
-      {"gateway", "the HTTP API alone, on Redis", nullptr},
-      {"dispatcher", "the dispatcher alone: -m local|push|pull, on Redis", nullptr},
-      {"worker", "a worker: push|pull SLOTS tcp://host:port", nullptr},
+      {"gateway", "the HTTP API alone, on Redis", gateway},
+      {"dispatcher", "the dispatcher alone: -m local|push|pull, on Redis", dispatcher},
+      {"worker", "a worker: push|pull SLOTS tcp://host:port", worker},
       {"why", "the story of one task, in words", nullptr},
       {"version", "the version of this binary", version},
   };

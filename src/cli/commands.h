@@ -20,6 +20,9 @@ struct Command {
 const std::vector<Command>& commands();
 
 int serve(const Arguments& arguments);
+int gateway(const Arguments& arguments);
+int dispatcher(const Arguments& arguments);
+int worker(const Arguments& arguments);
 int version(const Arguments& arguments);
 
 }  // namespace treadle::cli

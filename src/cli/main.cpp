@@ -28,9 +28,10 @@ void print_help() {
 }
 
 // The seed's programs, as symbolic links to this binary, are verbs too.
-std::optional<std::string> verb_of_program(const std::string& program) {
-  if (program == "task_dispatcher") return "dispatcher";
-  if (program == "push_worker" || program == "pull_worker") return "worker";
+std::optional<Arguments> words_of_program(const std::string& program) {
+  if (program == "task_dispatcher") return Arguments{"dispatcher"};
+  if (program == "push_worker") return Arguments{"worker", "push"};
+  if (program == "pull_worker") return Arguments{"worker", "pull"};
   return std::nullopt;
 }
 
@@ -60,9 +61,9 @@ int run_verb(const std::string& verb, const Arguments& arguments) {
 int main(int argc, char** argv) {
   using namespace treadle::cli;
   std::signal(SIGPIPE, SIG_IGN);
-  const Arguments all(argv + 1, argv + argc);
-  if (const auto verb = verb_of_program(std::filesystem::path(argv[0]).filename().string()))
-    return run_verb(*verb, all);
+  Arguments all(argv + 1, argv + argc);
+  if (const auto words = words_of_program(std::filesystem::path(argv[0]).filename().string()))
+    all.insert(all.begin(), words->begin(), words->end());
   if (all.empty() || all[0] == "--help" || all[0] == "-h" || all[0] == "help") {
     print_help();
     return all.empty() ? kExitUsage : 0;

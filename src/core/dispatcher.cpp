@@ -115,8 +115,14 @@ void Dispatcher::on(Instant, event::RevokeHint& e) {
   }
 }
 
-void Dispatcher::on(Instant, event::DrainAsked&) {
+bool Dispatcher::quiet() const {
+  return draining_ && finish_ready_.empty() && requeue_ready_.empty() && finishing_.empty() && requeueing_.empty() &&
+         unplaced_.empty() && claim_in_flight_ == 0;
+}
+
+void Dispatcher::on(Instant, event::DrainAsked& e) {
   draining_ = true;
+  if (!e.workers_too) return;
   for (auto& [id, worker] : workers_) {
     worker->out.drain = true;
     dirty_.insert(id);

@@ -82,7 +82,9 @@ struct BodyFetched {
   Digest digest;
   Result<Payload> answer;
 };
-struct DrainAsked {};
+struct DrainAsked {
+  bool workers_too = true;  // false: they outlive this dispatcher, and go on with what they hold
+};
 }  // namespace event
 using DispatcherEvent =
     std::variant<event::WorkerSaid, event::WorkerUnroutable, event::WorkHint, event::RevokeHint, event::SessionOpened,
@@ -177,6 +179,8 @@ class Dispatcher {
   std::size_t attempts_held() const { return live_.size(); }
   SessionId session() const { return session_; }
   bool drained() const { return draining_ && live_.empty() && finishing_.empty() && requeueing_.empty(); }
+  // Draining, and all that came from the workers so far is with the store.
+  bool quiet() const;
 
  private:
   struct Worker {
@@ -191,9 +195,10 @@ class Dispatcher {
     std::uint64_t acked = 0;       // highest of ours that it has acted on
     std::uint32_t free_slots = 0;  // as of `acked`
     std::uint32_t prefetch = 0;
-    std::uint32_t in_flight = 0;                                         // attempts in messages above `acked`
-    std::deque<std::pair<std::uint64_t, std::vector<Attempt>>> unacked;  // message number, attempts in it
-    std::unordered_set<TaskId> held;                                     // each is in live_, with this worker
+    std::uint32_t in_flight = 0;                                  // attempts in messages above `acked`
+    std::deque<std::pair<std::uint64_t, std::uint32_t>> unacked;  // PUSH: message number, attempts in it
+    DispatcherMessage unseen;         // PULL: the last reply, until a request has acknowledged it
+    std::unordered_set<TaskId> held;  // each is in live_, with this worker
     bool draining = false;
     bool asked = false;                       // PULL: a request is parked, so one message may be sent
     Instant parked_until = Instant::never();  // then it is answered in any case
@@ -286,6 +291,8 @@ class Dispatcher {
   void park(Instant now, Worker& worker, Duration wait);
   void unpark(Worker& worker);
   void answer_parked(Instant now);
+  void say_again(Worker& worker);
+  void remember(Worker& worker, const DispatcherMessage& message);
   void begin_plain(Instant now, Worker& worker, Attempt& attempt);
   void body_for_plain(Worker& worker, const FunctionBody& body);
 

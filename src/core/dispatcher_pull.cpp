@@ -28,6 +28,38 @@ void Dispatcher::answer_parked(Instant now) {
   }
 }
 
+// A request whose ack is short of our last reply did not see it (it was superseded, or the connection broke): all that
+// was in it goes into the next reply. Attempts keep their tokens.
+void Dispatcher::say_again(Worker& worker) {
+  DispatcherMessage lost = std::exchange(worker.unseen, {});
+  DispatcherMessage& out = worker.out;
+  for (Attempt& attempt : lost.attempts) {
+    const auto it = live_.find(attempt.task);
+    if (it == live_.end() || it->second.token != attempt.token || it->second.ending) {
+      --worker.in_flight;
+      continue;
+    }
+    it->second.sent_seq = worker.out_seq + 1;
+    out.attempts.push_back(std::move(attempt));
+  }
+  out.settled.insert(out.settled.end(), lost.settled.begin(), lost.settled.end());
+  out.revokes.insert(out.revokes.end(), lost.revokes.begin(), lost.revokes.end());
+  out.functions.insert(out.functions.end(), lost.functions.begin(), lost.functions.end());
+  out.drain = out.drain || lost.drain;
+  const bool something =
+      !out.attempts.empty() || !out.settled.empty() || !out.revokes.empty() || !out.functions.empty() || out.drain;
+  if (something) dirty_.insert(worker.id);
+}
+
+void Dispatcher::remember(Worker& worker, const DispatcherMessage& message) {
+  if (worker.plain) return;
+  if (speaks_only_when_asked(config_.mode)) {
+    worker.unseen = message;
+  } else if (!message.attempts.empty()) {
+    worker.unacked.emplace_back(message.seq, static_cast<std::uint32_t>(message.attempts.size()));
+  }
+}
+
 // Each message of a plain client is a request that wants one answer: to WORKER_TASK_REQUEST a task or NO_TASK, to
 // an outcome the store's word that it is durable, to anything else an ACK at once.
 void Dispatcher::take_plain(Worker& worker, const WorkerMessage& message) {

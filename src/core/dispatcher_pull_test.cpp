@@ -78,6 +78,43 @@ TEST(DispatcherPull, NobodyIsParkedLongerThanTheLimit) {
   EXPECT_EQ(b.sent_to(w).size(), 1u);
 }
 
+// A request supersedes the one before, whose reply is then dropped by the worker's socket.
+TEST(DispatcherPull, ReplyThatWasNotSeenIsSaidAgainWhole) {
+  Bench b(Mode::Pull);
+  const WorkerId w = worker_id(1);
+  b.register_worker(w, 2);
+  b.sent_to(w);
+  b.receive_all(w);
+  b.say(event::WorkerSaid{b.message(w, 2)});
+  const auto attempts = b.answer_claim({1, 2});
+  ASSERT_EQ(b.sent_to(w).size(), 1u);
+  b.receive_all(w);
+  WorkerMessage m = b.message(w, 1);
+  m.outcomes = {completed(attempts[0])};
+  m.wants = {Digest{{1}}};
+  b.say(event::WorkerSaid{m});
+  const auto finishes = b.take<effect::Finish>();
+  ASSERT_EQ(finishes.size(), 1u);
+  b.say(event::BodyFetched{Digest{{1}}, Payload{Buffer::of("body"), {}}});
+  b.say(event::Finished{finishes[0].batch, std::vector{FinishAnswer::Applied}});
+  std::size_t settled = 0, functions = 0;
+  for (const auto& message : b.sent_to(w)) settled += message.settled.size(), functions += message.functions.size();
+  EXPECT_EQ(functions, 1u);
+  EXPECT_EQ(settled, 0u);                     // there was one request, and it was answered with the body
+  b.say(event::WorkerSaid{b.message(w, 1)});  // as if it had not seen the reply
+  const auto again = b.sent_to(w);
+  ASSERT_EQ(again.size(), 1u);
+  EXPECT_EQ(again[0].settled, std::vector{held(attempts[0])});
+  EXPECT_EQ(again[0].functions.size(), 1u);
+  b.say(event::WorkerSaid{b.message(w, 1)});  // nor this one
+  const auto third = b.sent_to(w);
+  ASSERT_EQ(third.size(), 1u);
+  EXPECT_EQ(third[0].settled, std::vector{held(attempts[0])});
+  b.receive_all(w);
+  b.say(event::WorkerSaid{b.message(w, 1)});
+  EXPECT_TRUE(b.sent_to(w).empty());
+}
+
 TEST(DispatcherPull, PlainClientGetsNoTaskSoon) {
   Bench b(Mode::Pull);
   PlainClient client(b, worker_id(1));

@@ -112,5 +112,26 @@ TEST(DispatcherSession, AtMostOnceThatWasSentIsLostForGoodWithItsWorker) {
   EXPECT_EQ(requeues[0].items[0].failure.kind, ErrorKind::WorkerLost);
 }
 
+TEST(DispatcherSession, StopLeavesTheWorkersAloneAndEndsWhenAllIsWithTheStore) {
+  Bench b(Mode::Push);
+  const WorkerId w = worker_id(1);
+  b.register_worker(w, 2);
+  const auto attempts = b.answer_claim({1, 2});
+  b.sent_to(w);
+  b.receive_all(w);
+  WorkerMessage m = b.message(w, 1);
+  m.outcomes = {completed(attempts[0])};
+  b.say(event::WorkerSaid{m});
+  const auto finishes = b.take<effect::Finish>();
+  ASSERT_EQ(finishes.size(), 1u);
+  b.say(event::DrainAsked{.workers_too = false});
+  for (const auto& message : b.sent_to(w)) EXPECT_FALSE(message.drain);
+  EXPECT_FALSE(b.dispatcher_.quiet());
+  b.say(event::Finished{finishes[0].batch, std::vector{FinishAnswer::Applied}});
+  EXPECT_TRUE(b.dispatcher_.quiet());
+  EXPECT_EQ(b.dispatcher_.attempts_held(), 1u);  // the other one goes on in its worker
+  EXPECT_TRUE(b.take<effect::Requeue>().empty());
+}
+
 }  // namespace
 }  // namespace treadle::core

@@ -112,24 +112,13 @@ void Dispatcher::want(Worker& worker, Digest digest) {
 void Dispatcher::take_ack(Worker& worker, std::uint64_t ack) {
   worker.acked = std::max(worker.acked, std::min(ack, worker.out_seq));
   while (!worker.unacked.empty() && worker.unacked.front().first <= worker.acked) {
-    worker.in_flight -= static_cast<std::uint32_t>(worker.unacked.front().second.size());
+    worker.in_flight -= worker.unacked.front().second;
     worker.unacked.pop_front();
   }
   if (!speaks_only_when_asked(config_.mode)) return;
-  // PULL: a new request whose ack is short of our last reply did not see it: its attempts go into the next reply.
-  for (auto& [seq, attempts] : worker.unacked) {
-    for (Attempt& attempt : attempts) {
-      const auto it = live_.find(attempt.task);
-      if (it == live_.end() || it->second.token != attempt.token || it->second.ending) {
-        --worker.in_flight;
-        continue;
-      }
-      it->second.sent_seq = worker.out_seq + 1;
-      worker.out.attempts.push_back(std::move(attempt));
-      dirty_.insert(worker.id);
-    }
-  }
-  worker.unacked.clear();
+  if (worker.acked < worker.out_seq) return say_again(worker);
+  worker.unseen = {};
+  worker.in_flight = 0;
 }
 
 void Dispatcher::take_started(Instant now, Worker& worker, const std::vector<Held>& started) {
@@ -321,7 +310,7 @@ void Dispatcher::send_messages(Instant now, DispatcherEffects& effects) {
     message.session = session_;
     message.seq = ++worker->out_seq;
     message.ack = worker->in_seq;
-    if (!message.attempts.empty() && !worker->plain) worker->unacked.emplace_back(message.seq, message.attempts);
+    remember(*worker, message);
     worker->asked = false;
     worker->last_sent = now;
     unpark(*worker);

@@ -20,7 +20,7 @@ class DispatchLoop final : public Shell {
 
   bool turn(Instant now) override;
   Instant next_deadline() const override { return std::min(core_.next_deadline(), report_at_); }
-  void drain() { events_.push_back(core::event::DrainAsked{}); }
+  void drain(bool workers_too) { events_.push_back(core::event::DrainAsked{workers_too}); }
   const core::Dispatcher& core() const { return core_; }
 
  private:

@@ -1,0 +1,174 @@
+// How the parts of a process are built from its options.
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "cli/cpus.h"
+#include "cli/node.h"
+#include "cli/port_owner.h"
+#include "cli/shells.h"
+#include "core/failure_object.h"
+#include "store/memory/memory_store.h"
+#include "store/sqlite/sqlite_store.h"
+
+namespace treadle::cli {
+namespace {
+
+std::string host_name() {
+  char name[256] = "";
+  gethostname(name, sizeof name - 1);
+  return name;
+}
+
+// Where functions find their modules: --path first, then what PYTHONPATH names, then the working directory.
+std::vector<std::string> module_paths(const std::vector<std::string>& given) {
+  std::vector<std::string> paths;
+  for (const auto& path : given) paths.push_back(std::filesystem::absolute(path).lexically_normal().string());
+  const char* variable = std::getenv("PYTHONPATH");
+  std::string entries = variable ? variable : "";
+  for (std::size_t from = 0; from < entries.size();) {
+    const std::size_t end = std::min(entries.find(':', from), entries.size());
+    if (end > from) paths.push_back(std::filesystem::absolute(entries.substr(from, end - from)).string());
+    from = end + 1;
+  }
+  paths.push_back(std::filesystem::current_path().string());
+  return paths;
+}
+
+core::Payload store_failure(core::ErrorKind kind, TaskId task, const std::string& worker, const std::string& text) {
+  return core::worker_failure_object(task, worker, std::string(core::name_of(kind)) + ": " + text);
+}
+
+bool is_loopback(const std::string& host) { return host == "localhost" || host == "::1" || host.starts_with("127."); }
+
+}  // namespace
+
+void Node::host(std::unique_ptr<runtime::Shell> shell) {
+  loop_->add(*shell);
+  shells_.push_back(std::move(shell));
+}
+
+void Node::wake_on(int fd) { host(std::make_unique<WakeShell>(fd)); }
+
+Result<void> Node::start_pool() {
+  if (options_.executors.slots == 0) options_.executors.slots = usable_cpus();
+  TRY(interpreter_, worker::ask_interpreter(options_.executors.python));
+  worker::PoolOptions pool;
+  pool.interpreters = {{.python = interpreter_.path,
+                        .preload = options_.executors.preload,
+                        .threads_per_executor = std::max(1, usable_cpus() / options_.executors.slots)}};
+  pool.worker_id = to_string(worker_id_);
+  pool.paths = module_paths(options_.executors.paths);
+  pool.max_result = options_.http.max_payload;
+  TRY(pool_, worker::ExecutorPool::start(std::move(pool)));
+  return {};
+}
+
+Result<void> Node::open_store() {
+  const StoreOptions& o = options_.store;
+  if (o.store == "memory:") {
+    store_ = std::make_unique<store::MemoryStore>(clock_, store_failure);
+  } else if (o.store.empty()) {
+    store::SqliteConfig sqlite;
+    sqlite.dir = o.data_dir;
+    sqlite.durability = *store::parse_durability(o.durability);
+    sqlite.failure = store_failure;
+    // Workers of another process may still hold what the file says was running; those of this one died with it.
+    if (options_.dispatch.mode != core::Mode::Local) sqlite.adoption_window = core::limits::kAdoptionWindow;
+    TRY(store_, store::open_sqlite(std::move(sqlite), clock_));
+  } else {
+    return fail(Code::Invalid, "--store " + o.store + ": Redis is not there yet");
+  }
+  host(std::make_unique<StoreShell>(*store_));
+  return {};
+}
+
+Result<void> Node::start_dispatcher() {
+  const DispatchOptions& o = options_.dispatch;
+  core::DispatcherConfig config{.mode = o.mode, .session = SessionId(Uuid{rng_.next(), rng_.next()})};
+  config.name = host_name() + ":" + std::to_string(getpid());
+  config.time_limit = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(o.timeout_s));
+  transport::DispatcherLink* link = &inproc_.dispatcher_end();
+  if (o.mode != core::Mode::Local) {
+    if (!is_loopback(o.host) && !options_.http.insecure_public)
+      return fail(Code::Invalid, "workers on " + o.host +
+                                     " would run and answer for anybody who reaches that address, since keys are not "
+                                     "there yet; allow it with --insecure-public, or use 127.0.0.1");
+    const std::string endpoint = "tcp://" + (o.host == "localhost" ? std::string("127.0.0.1") : o.host) + ":" +
+                                 (o.port == 0 ? std::string("*") : std::to_string(o.port));
+    auto listening = transport::ZmqDispatcherLink::listen(zmq_, o.mode, endpoint);
+    if (!listening && listening.error().code == Code::Conflict)
+      return fail(Code::Conflict, "port " + std::to_string(o.port) + " is taken by " +
+                                      port_owner(static_cast<std::uint16_t>(o.port)) +
+                                      ". Stop it, or take another one: -p " +
+                                      std::to_string(next_free_port(static_cast<std::uint16_t>(o.port))));
+    TRY(dispatcher_link_, std::move(listening));
+    link = dispatcher_link_.get();
+    wake_on(dispatcher_link_->socket().wake_fd());
+  }
+  dispatch_ =
+      std::make_unique<runtime::DispatchLoop>(std::move(config), Rng(runtime::os_seed()), clock_, *store_, *link);
+  host(std::make_unique<BorrowedShell>(*dispatch_));
+  return {};
+}
+
+Result<void> Node::start_worker() {
+  transport::WorkerLink* link = &inproc_.worker_end();
+  if (!options_.has_dispatcher) {
+    TRY(worker_link_, transport::ZmqWorkerLink::connect(zmq_, options_.dispatch.mode, options_.dispatcher_endpoint));
+    link = worker_link_.get();
+    wake_on(worker_link_->socket().wake_fd());
+    wake_on(worker_link_->socket().monitor_fd());
+  }
+  worker_ = std::make_unique<worker::WorkerLoop>(supervisor_config(), Rng(runtime::os_seed()), *pool_, *link);
+  host(std::make_unique<BorrowedShell>(*worker_));
+  return {};
+}
+
+core::SupervisorConfig Node::supervisor_config() {
+  core::SupervisorConfig config;
+  config.worker = worker_id_;
+  config.boot = runtime::os_random() | 1;
+  config.info.host = host_name();
+  config.info.pid = static_cast<std::uint32_t>(getpid());
+  config.info.slots = static_cast<std::uint32_t>(options_.executors.slots);
+  config.info.pythons = {{static_cast<std::uint8_t>(interpreter_.major), static_cast<std::uint8_t>(interpreter_.minor),
+                          static_cast<std::uint8_t>(interpreter_.micro)}};
+  config.info.in_process = options_.has_dispatcher;
+  config.heartbeat_when_idle = !options_.has_dispatcher;
+  config.asks = !options_.has_dispatcher && core::speaks_only_when_asked(options_.dispatch.mode);
+  return config;
+}
+
+Result<void> Node::start_gateway() {
+  gateway_ = std::make_unique<gateway::Gateway>(loop_->context(), *store_, gateway_config(),
+                                                static_cast<gateway::StatusSource&>(*this), ids_, clock_);
+  if (auto listening = gateway_->listen(); !listening) return explain_http_port(listening.error());
+  host(std::make_unique<GatewayShell>(*gateway_));
+  return {};
+}
+
+gateway::GatewayConfig Node::gateway_config() const {
+  const HttpOptions& o = options_.http;
+  gateway::GatewayConfig config;
+  config.address = o.host;
+  config.port = o.port;
+  config.insecure_public = o.insecure_public;
+  config.allow_hosts = o.allow_hosts;
+  config.allow_origins = o.allow_origins;
+  config.created_status = o.created_status;
+  config.max_payload = o.max_payload;
+  return config;
+}
+
+Error Node::explain_http_port(const Error& error) const {
+  if (error.code != Code::Conflict) return error;
+  const std::uint16_t port = options_.http.port;
+  const std::uint16_t free = next_free_port(port);
+  std::string text = "port " + std::to_string(port) + " is taken by " + port_owner(port) + ".";
+  if (free != 0) text += " Stop it, or take the next free one: --port " + std::to_string(free);
+  return fail(Code::Conflict, text);
+}
+
+}  // namespace treadle::cli

@@ -1,0 +1,69 @@
+// What a role is told: flags, then TREADLE_* variables, then the defaults that stand here. Each verb takes the groups
+// that its role has.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "cli/commands.h"
+#include "core/policy.h"
+
+namespace treadle::cli {
+
+inline constexpr std::uint16_t kDispatcherPort = 7001;
+inline constexpr const char* kDefaultRedis = "redis://127.0.0.1:6379/0";
+
+struct HttpOptions {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 8000;
+  std::uint64_t max_payload = 0;  // 0: core/limits.h
+  bool insecure_public = false;
+  std::vector<std::string> allow_hosts;
+  std::vector<std::string> allow_origins;
+  int created_status = 200;
+};
+
+struct StoreOptions {
+  std::string store;  // "" = SQLite in data_dir; "memory:"; a Redis address
+  std::string data_dir = "treadle-data";
+  std::string durability = "strict";
+  bool require_durable = false;
+};
+
+struct DispatchOptions {
+  core::Mode mode = core::Mode::Local;
+  std::string host = "127.0.0.1";
+  int port = -1;         // of zmq; -1: not given; 0: any free one
+  double timeout_s = 0;  // 0: none
+};
+
+struct ExecutorOptions {
+  int slots = 0;  // 0: one per usable CPU
+  std::string python = "python3";
+  std::vector<std::string> paths;
+  std::vector<std::string> preload;
+};
+
+// The parts that run in this process, and what they are told.
+struct Options {
+  std::string verb;  // for messages: "serve", "gateway" ...
+  bool has_gateway = false, has_dispatcher = false, has_executors = false;
+  HttpOptions http;
+  StoreOptions store;
+  DispatchOptions dispatch;  // a worker's mode too
+  ExecutorOptions executors;
+  std::string dispatcher_endpoint;  // of a worker: tcp://host:port
+  std::string log_level = "info";
+};
+
+// Options, or the exit code when there is nothing more to do (--help: 0, a wrong flag: 2; what is wrong has been
+// printed).
+using Parsed = std::variant<Options, int>;
+Parsed parse_serve(const Arguments& arguments);
+Parsed parse_gateway(const Arguments& arguments);
+Parsed parse_dispatcher(const Arguments& arguments);
+Parsed parse_worker(const Arguments& arguments);
+
+}  // namespace treadle::cli
