@@ -78,6 +78,7 @@ class HeaderReader {
   std::string_view text(std::string_view name, bool required = false);
   Uuid uuid(std::string_view name, bool required = false);
   std::uint64_t hex(std::string_view name, bool required = false);  // 16 digits
+  Digest digest(std::string_view name);                             // required
   std::vector<std::string> texts(std::string_view name);
   template <class Each>
   void list(std::string_view name, Each each) {
