@@ -206,7 +206,8 @@ core::WorkerInfo read_info(HeaderReader& in) {
   info.slots = in.small("slots");
   for (const std::string& text : in.texts("pythons")) {
     const auto version = parse_python(text);
-    if (!version) in.complain("header: 'pythons' has '" + text.substr(0, 32) + "'; a version is written as 3.11.2");
+    if (!version)
+      in.complain("header: 'pythons' has '" + text.substr(0, 32) + "'; a version must be written as 3.11.2");
     info.pythons.push_back(version.value_or(core::PythonVersion{}));
   }
   info.queues = in.texts("queues");
