@@ -110,7 +110,7 @@ class HeaderReader {
   void complain(std::string where, const boost::json::value* got, std::string_view want);
   std::optional<Buffer> next_of_pack(std::uint64_t size);  // nothing: the pack is shorter
 
-  static constexpr std::size_t kFirstMemory = 32u << 10;
+  static constexpr std::size_t kFirstMemory = 64u << 10;  // on the stack: enough for a full batch
   unsigned char memory_[kFirstMemory];
   boost::json::monotonic_resource resource_{memory_, sizeof memory_};
   std::span<const Buffer> frames_;
