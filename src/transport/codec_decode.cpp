@@ -235,7 +235,7 @@ Result<DecodedDispatcher> decode_dispatcher(std::span<const Buffer> frames) {
 }
 
 std::optional<std::string> error_text(std::span<const Buffer> frames) {
-  if (frames.empty() || frames[0].view() != type::kError) return std::nullopt;
+  if (type_of(frames) != type::kError) return std::nullopt;
   HeaderReader in(frames);
   const std::string text(in.text("error"));
   return in.failed() ? in.error().message : text;
