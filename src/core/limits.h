@@ -78,4 +78,12 @@ inline constexpr Duration kMaxPark = 3s;                    // a PULL request is
 inline constexpr Duration kPlainPark = 100ms;               // the same for a plain client, which can do nothing else
 inline constexpr std::size_t kMaxErrorSentence = 4u << 10;  // bytes of an ERROR
 
+inline constexpr std::size_t kBlobPart = 256u << 10;  // bytes of a blob that one BLOB carries
+inline constexpr std::size_t kBlobWindow = 4;         // BLOB_REQUESTs under way to one peer; over REQ one
+inline constexpr Duration kBlobPatience = 2s;         // without any part that is due, then all are asked for again
+inline constexpr int kBlobRounds = 5;                 // such rounds, then the message that waits is dropped
+inline constexpr std::size_t kMaxHeldBack = 1024;     // messages of one peer that wait behind one with missing blobs
+inline constexpr std::size_t kMaxStock = 4096;        // blobs that one peer may still ask for
+inline constexpr std::uint64_t kMaxPulled = kBatch * kMaxPayload;  // bytes that one message may refer to
+
 }  // namespace treadle::core::limits

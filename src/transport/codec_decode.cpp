@@ -206,7 +206,8 @@ core::WorkerInfo read_info(HeaderReader& in) {
   info.slots = in.small("slots");
   for (const std::string& text : in.texts("pythons")) {
     const auto version = parse_python(text);
-    if (!version) in.complain("header: 'pythons' has '" + text.substr(0, 32) + "'; a version is written as 3.11.2");
+    if (!version)
+      in.complain("header: 'pythons' has '" + text.substr(0, 32) + "'; a version must be written as 3.11.2");
     info.pythons.push_back(version.value_or(core::PythonVersion{}));
   }
   info.queues = in.texts("queues");
@@ -234,7 +235,7 @@ Result<DecodedDispatcher> decode_dispatcher(std::span<const Buffer> frames) {
 }
 
 std::optional<std::string> error_text(std::span<const Buffer> frames) {
-  if (frames.empty() || frames[0].view() != type::kError) return std::nullopt;
+  if (type_of(frames) != type::kError) return std::nullopt;
   HeaderReader in(frames);
   const std::string text(in.text("error"));
   return in.failed() ? in.error().message : text;

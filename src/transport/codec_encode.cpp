@@ -224,7 +224,7 @@ std::string_view type_of(const DispatcherMessage& m, bool pull) {
 }  // namespace
 
 Frames encode(const WorkerMessage& message, Offers* offers, std::optional<Duration> wait) {
-  HeaderWriter header;
+  HeaderWriter header(message.held.size() + message.outcomes.size() + message.given_back.size());
   Packer packer(offers);
   append_quoted(header.member("worker"), message.worker);
   append_quoted(header.member("boot"), message.boot);
@@ -245,7 +245,7 @@ Frames encode(const WorkerMessage& message, Offers* offers, std::optional<Durati
 }
 
 Frames encode(const DispatcherMessage& message, Offers* offers, bool pull) {
-  HeaderWriter header;
+  HeaderWriter header(message.attempts.size() + message.settled.size());
   Packer packer(offers);
   header.uuid("session", message.session);
   header.number("seq", message.seq);

@@ -84,8 +84,8 @@ WorkerId worker_id_of(std::string_view name) {
   if (const auto id = WorkerId::parse(name)) return *id;
   const Digest digest = sha256(name);
   // Version 8 (RFC 9562: of one's own making), variant 2.
-  constexpr std::uint64_t kVersionBits = 0xf000, kVersion = 0x8000;
-  return WorkerId(Uuid{(digest.words[0] & ~kVersionBits) | kVersion, (digest.words[1] >> 2) | 1ull << 63});
+  constexpr std::uint64_t kVersion = 0x8000, kVersionBits = 0xf000, kVariant = 2ull << 62, kVariantBits = 3ull << 62;
+  return WorkerId(Uuid{(digest.words[0] & ~kVersionBits) | kVersion, (digest.words[1] & ~kVariantBits) | kVariant});
 }
 
 WorkerId read_worker(HeaderReader& in) {

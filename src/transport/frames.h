@@ -1,6 +1,7 @@
 // A message on the wire as its frames, and the names that its first frame can bear (docs/protocol.md).
 #pragma once
 
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -34,5 +35,10 @@ inline constexpr std::string_view kBlobRequest = "BLOB_REQUEST";
 inline constexpr std::string_view kBlob = "BLOB";
 inline constexpr std::string_view kError = "ERROR";
 }  // namespace type
+
+// What decides who decodes it; empty for a message without frames.
+inline std::string_view type_of(std::span<const Buffer> frames) {
+  return frames.empty() ? std::string_view() : frames[0].view();
+}
 
 }  // namespace treadle::transport

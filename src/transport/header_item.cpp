@@ -137,7 +137,7 @@ Buffer Item::referred(const json::array& list, std::size_t place, std::string_vi
   if (list.size() == 1 && to_unsigned(list[0], frame) && frame >= kFirstOwnFrame) {
     if (frame < reader_.frames_.size()) return reader_.frames_[frame];
     reader_.complain("header: " + place_name(list_, index_, place, name) + " is in frame " + std::to_string(frame) +
-                     ", and the message has only " + std::to_string(reader_.frames_.size()) + " frames");
+                     "; it must be in one of the message's " + std::to_string(reader_.frames_.size()) + " frames");
     return {};
   }
   if (list.size() == 2 && list[0].is_string()) {

@@ -140,6 +140,15 @@ std::uint64_t HeaderReader::hex(std::string_view name, bool required) {
   return 0;
 }
 
+Digest HeaderReader::digest(std::string_view name) {
+  const json::value* value = find(name);
+  if (value && value->is_string()) {
+    if (const auto digest = parse_digest(view_of(value->get_string()))) return *digest;
+  }
+  complain("'" + std::string(name) + "'", value, "64 hex digits");
+  return {};
+}
+
 const json::array* HeaderReader::list_at(std::string_view name) {
   const json::value* value = find(name);
   if (!value) return nullptr;

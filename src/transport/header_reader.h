@@ -78,6 +78,7 @@ class HeaderReader {
   std::string_view text(std::string_view name, bool required = false);
   Uuid uuid(std::string_view name, bool required = false);
   std::uint64_t hex(std::string_view name, bool required = false);  // 16 digits
+  Digest digest(std::string_view name);                             // required
   std::vector<std::string> texts(std::string_view name);
   template <class Each>
   void list(std::string_view name, Each each) {
@@ -109,7 +110,7 @@ class HeaderReader {
   void complain(std::string where, const boost::json::value* got, std::string_view want);
   std::optional<Buffer> next_of_pack(std::uint64_t size);  // nothing: the pack is shorter
 
-  static constexpr std::size_t kFirstMemory = 32u << 10;
+  static constexpr std::size_t kFirstMemory = 64u << 10;  // on the stack: enough for a full batch
   unsigned char memory_[kFirstMemory];
   boost::json::monotonic_resource resource_{memory_, sizeof memory_};
   std::span<const Buffer> frames_;

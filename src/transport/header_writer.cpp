@@ -10,7 +10,8 @@ namespace {
 namespace limits = core::limits;
 
 constexpr std::size_t kFirstOwnFrame = 3;
-constexpr std::size_t kHeaderGuess = 512;
+constexpr std::size_t kHeaderGuess = 320;
+constexpr std::size_t kItemGuess = 104;
 // A reference in the header is nearly as long: nothing would be gained.
 constexpr std::size_t kNeverOut = 96;
 
@@ -58,8 +59,8 @@ void Packer::add_to(Frames& frames) {
   for (Buffer& bytes : own_) frames.push_back(std::move(bytes));
 }
 
-HeaderWriter::HeaderWriter() {
-  out_.reserve(kHeaderGuess);
+HeaderWriter::HeaderWriter(std::size_t items) {
+  out_.reserve(kHeaderGuess + items * kItemGuess);
   out_ += "{\"protocol\":";
   append_number(out_, kProtocol);
 }

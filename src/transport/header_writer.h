@@ -64,7 +64,8 @@ class Packer {
 
 class HeaderWriter {
  public:
-  HeaderWriter();
+  // `items`: of all lists together, so that the text seldom grows.
+  explicit HeaderWriter(std::size_t items = 0);
   std::string& member(std::string_view name) {
     out_ += ",\"";
     out_ += name;
