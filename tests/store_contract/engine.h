@@ -42,6 +42,11 @@ class Engine {
     if (is_redis()) redis_cli({"FLUSHALL"});
     open();
   }
+  // A store on this Redis as it is: one of several.
+  explicit Engine(redis::Address redis, std::function<void(RedisConfig&)> configure_redis = {})
+      : kind_("redis"), redis_(std::move(redis)), configure_redis_(std::move(configure_redis)) {
+    open();
+  }
   ~Engine() {
     store_.reset();
     if (own_dir_) std::filesystem::remove_all(dir_);
@@ -71,7 +76,7 @@ class Engine {
   bool is_owned_file() const { return kind_ != "memory" && !is_redis(); }
   // Says a command to the Redis of the tests, beside the store.
   redis::Reply redis_cli(redis::Command command) {
-    redis::Client client(io_, shared_redis().unix_socket(), {});
+    redis::Client client(io_, redis_address(), {});
     std::optional<Result<redis::Reply>> answer;
     client.send(std::move(command), [&](Result<redis::Reply> reply) { answer.emplace(std::move(reply)); });
     client.flush();
@@ -217,13 +222,15 @@ class Engine {
   }
 
  private:
+  redis::Address redis_address() const { return redis_ ? *redis_ : shared_redis().unix_socket(); }
   void open_redis_like(const SqliteConfig& config) {
     RedisConfig redis;
-    redis.address = shared_redis().unix_socket();
+    redis.address = redis_address();
     redis.failure = failure_bytes;
     redis.max_queued = config.store.ledger.max_queued;
     redis.max_queued_bytes = config.store.ledger.max_queued_bytes;
     redis.max_waiters = config.store.max_waiters;
+    if (configure_redis_) configure_redis_(redis);
     auto opened = open_redis(io_, std::move(redis), clock_);
     ASSERT_TRUE(opened) << opened.error().message;
     store_ = std::move(*opened);
@@ -235,6 +242,8 @@ class Engine {
 
   std::string kind_;
   Configure configure_;
+  std::optional<redis::Address> redis_;
+  std::function<void(RedisConfig&)> configure_redis_;
   std::filesystem::path dir_;
   bool own_dir_ = true;
   runtime::SystemClock clock_;
