@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <fstream>
 
-#include "redis/redis_server.h"
-#include "redis/rig.h"
+#include "tests/redis/redis_server.h"
+#include "tests/redis/rig.h"
 
 namespace treadle::store::redis::testing {
 namespace {

@@ -1,4 +1,4 @@
-#include "redis/tap.h"
+#include "tests/redis/tap.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

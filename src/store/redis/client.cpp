@@ -235,6 +235,7 @@ void Client::unsubscribe(std::string channel) {
 
 bool Client::connected() const { return impl_->link.connection() != nullptr; }
 Error Client::last_error() const { return impl_->closed ? impl_->closed_error() : impl_->link.last_error(); }
+bool Client::refused() const { return !impl_->closed && impl_->link.refused(); }
 const Address& Client::address() const { return impl_->address; }
 void Client::close() { impl_->close(); }
 

@@ -74,6 +74,8 @@ class Client {
   bool connected() const;
   // Why there is no connection; the sentence that commands fail with.
   Error last_error() const;
+  // The last try reached something that did not let us in: a wrong password, a strange certificate, a forbidden socket.
+  bool refused() const;
   const Address& address() const;
   // For good. All that waits is answered with Code::Unavailable before it returns.
   void close();

@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <string>
 
 #include "core/limits.h"
 #include "store/changes.h"
@@ -14,8 +16,9 @@ namespace treadle::store {
 struct RedisConfig {
   redis::Address address;
   redis::ClientConfig client;
-  FailureWriter failure;         // makes the object of failures that no executor reported
-  bool require_durable = false;  // refuse a Redis that forgets when it is killed
+  FailureWriter failure;                         // makes the object of failures that no executor reported
+  Level required = Level::None;                  // refuse a Redis that keeps less (--require-durable)
+  std::function<void(const std::string&)> warn;  // called by open_redis() for each setting of Redis that loses tasks
   std::uint64_t max_queued = core::limits::kMaxQueued;
   std::uint64_t max_queued_bytes = core::limits::kMaxQueuedBytes;
   std::size_t max_waiters = core::limits::kMaxWaiters;

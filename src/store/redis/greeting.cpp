@@ -10,15 +10,15 @@ Error refusal(const Address& address, const std::string& text) {
   const std::string redis = "Redis at " + address.shown();
   const auto is = [&](std::string_view word) { return text.starts_with(word); };
   if (is("NOAUTH"))
-    return fail(Code::Unavailable,
+    return fail(Code::StoreError,
                 redis + " asks for a password. Give it in the address: redis://:PASSWORD@host:port/0.");
   if (is("WRONGPASS") || is("ERR invalid password"))
-    return fail(Code::Unavailable, redis + " refuses the user or the password of the address (" + text +
-                                       "). Give the right ones: redis://USER:PASSWORD@host:port/0.");
+    return fail(Code::StoreError, redis + " refuses the user or the password of the address (" + text +
+                                      "). Give the right ones: redis://USER:PASSWORD@host:port/0.");
   if (is("NOPERM"))
-    return fail(Code::Unavailable,
+    return fail(Code::StoreError,
                 redis + " does not let this user in (" + text + "). Its ACL must allow what Treadle needs: +@all.");
-  return fail(Code::Unavailable, redis + " answered the greeting with an error: " + text + ".");
+  return fail(Code::StoreError, redis + " answered the greeting with an error: " + text + ".");
 }
 
 // The parts of a greeting, each begun by the answer to the one before.
@@ -57,9 +57,9 @@ class Greeting : public std::enable_shared_from_this<Greeting> {
       if (reply.type != Reply::Type::Error) return finish({});
       if (reply.text.starts_with("NOAUTH") || reply.text.starts_with("NOPERM"))
         return finish(refusal(address_, reply.text));
-      finish(fail(Code::Unavailable, "Redis at " + address_.shown() + " has no database " +
-                                         std::to_string(address_.database) + " (" + reply.text +
-                                         "). Name another in the address, or raise `databases` in redis.conf."));
+      finish(fail(Code::StoreError, "Redis at " + address_.shown() + " has no database " +
+                                        std::to_string(address_.database) + " (" + reply.text +
+                                        "). Name another in the address, or raise `databases` in redis.conf."));
     });
   }
 

@@ -25,6 +25,7 @@ void Link::start() {
 
 void Link::on_dialed(Result<std::unique_ptr<Stream>> stream) {
   dial_ = nullptr;
+  refused_ = !stream && stream.error().code == Code::Invalid;
   if (!stream)
     return retry(fail(Code::Unavailable, "Redis at " + address_.shown() + " cannot be reached: " +
                                              stream.error().message + ". Treadle goes on trying."));
@@ -48,7 +49,8 @@ void Link::on_dialed(Result<std::unique_ptr<Stream>> stream) {
 
 void Link::on_greeted(const Result<void>& result) {
   if (closed_ || !connection_) return;  // given up meanwhile: the answer is that of its end
-  if (!result) return retry(result.error());
+  refused_ = !result && result.error().code == Code::StoreError;
+  if (!result) return retry(fail(Code::Unavailable, result.error().message));
   timer_.stop();
   ready_ = true;
   backoff_ = config_.backoff_min;

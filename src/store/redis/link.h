@@ -33,6 +33,7 @@ class Link {
   // Null unless it is ready for commands.
   Connection* connection() const { return ready_ && connection_->open() ? connection_.get() : nullptr; }
   const Error& last_error() const { return error_; }
+  bool refused() const { return refused_; }
   // For good. With an error, what is in flight is answered with it; else it is dropped.
   void close(const Error* error);
 
@@ -52,6 +53,7 @@ class Link {
   std::shared_ptr<Connection> connection_;
   Duration backoff_;
   Error error_;
+  bool refused_ = false;  // the last try reached something that did not let us in
   bool ready_ = false;
   bool closed_ = false;
 };

@@ -8,10 +8,10 @@
 namespace treadle::store::redis {
 namespace {
 
-constexpr std::size_t kOwnPiece = 16u << 10;       // a copy of less is cheaper than another entry for the kernel
-constexpr std::size_t kReserveAtFirst = 1u << 20;  // of a bulk whose length is only claimed yet
-constexpr std::size_t kReserveItems = 64;          // of an array whose length is only claimed yet
-constexpr std::size_t kKeptPiece = 64u << 10;      // memory that a writer keeps for the next commands
+constexpr std::size_t kOwnPiece = 16u << 10;        // a copy of less is cheaper than another entry for the kernel
+constexpr std::size_t kReserveAtFirst = 64u << 10;  // of a bulk whose length is only claimed yet
+constexpr std::size_t kReserveItems = 64;           // of an array whose length is only claimed yet
+constexpr std::size_t kKeptPiece = 64u << 10;       // memory that a writer keeps for the next commands
 
 Error broken(const std::string& what) {
   return fail(Code::Unavailable, "What came is not Redis's protocol: " + what + ". Is it a Redis that listens there?");

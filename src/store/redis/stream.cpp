@@ -84,6 +84,7 @@ class DialImpl final : public Dial, public std::enable_shared_from_this<DialImpl
   void connect_local() {
     const asio::local::stream_protocol::endpoint endpoint(address_.path);
     local_.async_connect(endpoint, [self = shared_from_this()](const error_code& error) {
+      if (error == asio::error::access_denied) return self->refuse(error.message());
       if (error) return self->fail_with(error.message());
       self->end(plain(std::move(self->local_)));
     });
@@ -132,7 +133,7 @@ class DialImpl final : public Dial, public std::enable_shared_from_this<DialImpl
     error_code error;
     address_.ca_file.empty() ? context.set_default_verify_paths(error)
                              : context.load_verify_file(address_.ca_file, error);
-    if (error) return fail_with("the CA file " + address_.ca_file + " cannot be used (" + error.message() + ")");
+    if (error) return refuse("the CA file " + address_.ca_file + " cannot be used (" + error.message() + ")");
     tls_ = std::make_shared<TlsSocket>(std::move(tcp_), context);
     tls_->set_verify_mode(asio::ssl::verify_peer, error);
     if (!error) tls_->set_verify_callback(asio::ssl::host_name_verification(address_.host), error);
@@ -140,7 +141,7 @@ class DialImpl final : public Dial, public std::enable_shared_from_this<DialImpl
     asio::ip::make_address(address_.host, is_name);
     const bool named = is_name.failed();  // the name for SNI must not be a number
     if (error || (named && SSL_set_tlsext_host_name(tls_->native_handle(), address_.host.c_str()) != 1))
-      return fail_with("TLS cannot be set up (" + error.message() + ")");
+      return refuse("TLS cannot be set up (" + error.message() + ")");
     tls_->async_handshake(TlsSocket::client, [self = shared_from_this()](const error_code& shake_error) {
       self->on_handshake(shake_error);
     });
@@ -148,7 +149,7 @@ class DialImpl final : public Dial, public std::enable_shared_from_this<DialImpl
 
   void on_handshake(const error_code& error) {
     if (!done_) return;
-    if (error) return fail_with("TLS failed (" + words(error) + ")");
+    if (error) return refuse("TLS failed (" + words(error) + ")");
     end(std::make_unique<SocketStream<TlsSocket>>(std::move(tls_)));
   }
 
@@ -158,6 +159,7 @@ class DialImpl final : public Dial, public std::enable_shared_from_this<DialImpl
   }
 
   void fail_with(const std::string& why) { end(fail(Code::Unavailable, why)); }
+  void refuse(const std::string& why) { end(fail(Code::Invalid, why)); }
 
   void end(Result<std::unique_ptr<Stream>> result) {
     if (!done_) return;

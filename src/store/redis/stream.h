@@ -37,6 +37,7 @@ class Dial {
   virtual ~Dial() = default;
   virtual void cancel() = 0;
 };
+// The error is Code::Invalid if something is there but trust or permission is missing, else Code::Unavailable.
 using Dialed = Callback<void(Result<std::unique_ptr<Stream>>)>;
 std::shared_ptr<Dial> dial(boost::asio::io_context& io, const Address& address, Duration timeout, Dialed done);
 
