@@ -1,7 +1,7 @@
 -- How an attempt goes back, and when it may not (requeue.lua, reap.lua). The same law as Ledger::give_back.
 local GIVE_BACK = {'task_status', 'token', 'session', 'attempt', 'losses', 'kills', 'retries_used', 'max_attempts',
   'retries', 'delivery', 'cancel_requested', 'cancel_reason', 'queue', 'priority', 'seq', 'worker', 'group',
-  'idempotency', 'args_bytes', 'last_error', 'suspect', 'accepted'}
+  'idempotency', 'args_bytes', 'last_error', 'suspect', 'accepted', 'not_before'}
 
 local function load_held(id)
   local values = call('HMGET', P .. id, unpack(GIVE_BACK))
@@ -44,7 +44,11 @@ local function go_back(id, t, delay, last_error)
   if t.retries_used > 0 then set('retries_used', t.retries_used) end
   if t.suspect then set('suspect', t.suspect) end
   if last_error ~= '' then set('last_error', last_error) end
-  if delay > 0 then set('not_before', now + delay) end
+  if delay > 0 then
+    set('not_before', now + delay)
+  elseif t.not_before then
+    set('not_before', '') -- of an earlier wait, that a dispatcher cut short by saying that it holds the task
+  end
   call('HSET', P .. id, unpack(fields))
   bump('queued', 1)
   bump('queued_bytes', tonumber(t.args_bytes) or 0)
