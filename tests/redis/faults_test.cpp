@@ -308,6 +308,23 @@ TEST(RedisFaults, AnAnswerMayDestroyTheClient) {
   EXPECT_EQ(client, nullptr);
 
   client = std::make_unique<Client>(rig.io, server.tcp(), ClientConfig{});
+  ASSERT_TRUE(rig.connect(*client));
+  server.pause();
+  int failures = 0;
+  for (int i = 0; i < 10; ++i)
+    client->send({"PING"}, [&](Result<Reply> reply) {
+      failures += !reply;
+      client.reset();
+    });
+  client->flush();
+  rig.run_for(50ms);
+  server.kill();
+  ASSERT_TRUE(rig.run_until([&] { return client == nullptr; }));
+  rig.run_for(50ms);
+  EXPECT_EQ(failures, 1);
+
+  server.start();
+  client = std::make_unique<Client>(rig.io, server.tcp(), ClientConfig{});
   client->on_connected([&] { client.reset(); });
   ASSERT_TRUE(rig.run_until([&] { return client == nullptr; }));
   rig.run_for(50ms);

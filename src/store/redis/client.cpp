@@ -79,14 +79,9 @@ struct Client::Impl : std::enable_shared_from_this<Client::Impl> {
     connection->write(std::exchange(queue, {}));
   }
 
-  static void answer_all(std::deque<Request> requests, const Error& error) {
-    for (Request& request : requests)
-      if (request.answer) request.answer(Result<Reply>(error));
-  }
-
   void fail_queue(const Error& error) {
     queued_bytes = 0;
-    answer_all(std::exchange(queue, {}), error);
+    answer_each(queue, error);
   }
 
   // ---- the connection comes and goes ----
@@ -103,8 +98,9 @@ struct Client::Impl : std::enable_shared_from_this<Client::Impl> {
     known_away = false;
     auto waited = std::exchange(queue, {});
     if (connected_hook) connected_hook();
-    if (closed) return answer_all(std::move(waited), closed_error());
     queue.insert(queue.end(), std::move_iterator(waited.begin()), std::move_iterator(waited.end()));
+    if (abandoned) return queue.clear();
+    if (closed) return fail_queue(closed_error());
     write();
   }
 

@@ -138,10 +138,8 @@ void Connection::close(const Error& error) {
   const auto self = shared_from_this();  // an answer may let go of it
   watchdog_.watch(false);
   stream_->close();
-  for (Waiting& each : std::exchange(waiting_, {}))
-    if (each.answer) each.answer(Result<Reply>(error));
-  for (Request& each : std::exchange(unsent_, {}))
-    if (each.answer) each.answer(Result<Reply>(error));
+  answer_each(waiting_, error);
+  answer_each(unsent_, error);
 }
 
 void Connection::abandon() {

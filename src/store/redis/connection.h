@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/callback.h"
@@ -30,6 +31,16 @@ struct Request {
   Answer answer;
   Expect expect = Expect::Reply;
 };
+
+// Answers all of a queue with an error, one by one: an answer may drop the rest.
+template <class Queue>
+void answer_each(Queue& queue, const Error& error) {
+  while (!queue.empty()) {
+    Answer answer = std::move(queue.front().answer);
+    queue.pop_front();
+    if (answer) answer(Result<Reply>(error));
+  }
+}
 
 // Loop thread; held by shared_ptr, which its own handlers share. After on_end it is of no more use.
 class Connection final : public std::enable_shared_from_this<Connection> {

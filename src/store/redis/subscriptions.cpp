@@ -87,7 +87,7 @@ void Subscriptions::on_answer(const std::string& channel, std::uint64_t number, 
   }
   note_if_back();
   for (Confirmed& each : waiting)
-    if (each) each(result);
+    if (each && !abandoned_) each(result);
 }
 
 void Subscriptions::note_if_back() {
@@ -111,11 +111,12 @@ void Subscriptions::ping() {
 }
 
 void Subscriptions::close(const Error* error) {
+  abandoned_ = !error;
   pinger_.stop();
   link_.close(error);
   for (auto& [name, channel] : std::exchange(channels_, {}))
     for (Confirmed& each : channel.waiting)
-      if (error && each) each(*error);
+      if (each && !abandoned_) each(*error);
 }
 
 }  // namespace treadle::store::redis

@@ -55,7 +55,8 @@ class Subscriptions {
   Timer pinger_;
   std::map<std::string, Channel> channels_;
   std::uint64_t last_number_ = 0;
-  bool missed_ = false;  // a connection was lost, and on_back has not been called since
+  bool abandoned_ = false;  // nobody is told any more
+  bool missed_ = false;     // a connection was lost, and on_back has not been called since
 };
 
 }  // namespace treadle::store::redis
