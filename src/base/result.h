@@ -12,16 +12,18 @@ namespace treadle {
 
 // One word per way to fail. gateway/errors maps each to an HTTP status; the map is the only one.
 enum class Code : std::uint8_t {
-  Invalid,      // the caller sent something malformed                          400
-  NotFound,     // no such function or task                                     404
-  Conflict,     // idempotency key with another body; wrong state for the call  409
-  TooLarge,     // over a named size limit                                      413
-  Full,         // one of our own limits (queue length, waiters)                429
-  StoreError,   // the store answered with an error                             500
-  StoreAway,    // the store cannot be reached                                  502 (root routes), 503 (/v1)
-  DiskFull,     // no space left                                                507
-  Unavailable,  // shutting down                                                503
-  Internal,     // our own fault, caught at an edge                             500
+  Invalid,        // the caller sent something malformed                          400
+  NotFound,       // no such function or task                                     404
+  Conflict,       // idempotency key with another body; wrong state for the call  409
+  TooLarge,       // over a named size limit                                      413
+  Full,           // one of our own limits (queue length, waiters)                429
+  StoreError,     // the store answered with an error                             500
+  StoreAway,      // the store cannot be reached                                  502 (root routes), 503 (/v1)
+  StoreFull,      // the store is out of memory and takes nothing new            500 (root routes), 507 (/v1)
+  StoreReadOnly,  // the store refuses changes for now (Redis: MISCONF)          500 (root routes), 503 (/v1)
+  DiskFull,       // no space left                                                507
+  Unavailable,    // shutting down                                                503
+  Internal,       // our own fault, caught at an edge                             500
 };
 
 struct Error {

@@ -8,7 +8,7 @@
 namespace treadle::gateway {
 namespace {
 
-constexpr std::array<ErrorRow, 10> kTable{{
+constexpr std::array<ErrorRow, 12> kTable{{
     {Code::Invalid, 400, 0, "The request is malformed; `detail` names the field and says what it should be."},
     {Code::NotFound, 404, 0, "There is no such function or task."},
     {Code::Conflict, 409, 0, "The Idempotency-Key was used with another body."},
@@ -16,6 +16,8 @@ constexpr std::array<ErrorRow, 10> kTable{{
     {Code::Full, 429, 1, "A limit of the service is reached (waiting tasks, waiting requests). Try again later."},
     {Code::StoreError, 500, 0, "The store answered with an error."},
     {Code::StoreAway, 502, 0, "The store cannot be reached."},
+    {Code::StoreFull, 500, 0, "The store is out of memory and takes nothing new; running tasks still finish."},
+    {Code::StoreReadOnly, 500, 0, "The store refuses changes for now."},
     {Code::DiskFull, 507, 0, "The store has no space left; running tasks still finish."},
     {Code::Unavailable, 503, 1, "The service is shutting down or overloaded. Try again."},
     {Code::Internal, 500, 0, "A fault of the service itself."},

@@ -144,8 +144,9 @@ TEST(Gateway, ReportsTheStoresTroubleByTheTable) {
   Running server;
   Client client(server.port());
   const std::string function = registered(client);
-  const std::pair<Code, int> table[] = {{Code::StoreError, 500}, {Code::StoreAway, 502},   {Code::DiskFull, 507},
-                                        {Code::Full, 429},       {Code::Unavailable, 503}, {Code::Internal, 500}};
+  const std::pair<Code, int> table[] = {{Code::StoreError, 500}, {Code::StoreAway, 502},    {Code::DiskFull, 507},
+                                        {Code::Full, 429},       {Code::Unavailable, 503},  {Code::Internal, 500},
+                                        {Code::StoreFull, 500},  {Code::StoreReadOnly, 500}};
   for (const auto& [code, status] : table) {
     server.on_loop([&, code = code] { server.store.broken = fail(code, "store says so"); });
     for (const Answer& answer :

@@ -45,6 +45,13 @@ class Waiters {
     }
     return late;
   }
+  bool contains(TaskId id) const { return by_task_.contains(id); }
+  std::vector<TaskId> tasks() const {  // each once
+    std::vector<TaskId> ids;
+    for (auto it = by_task_.begin(); it != by_task_.end(); it = by_task_.equal_range(it->first).second)
+      ids.push_back(it->first);
+    return ids;
+  }
   Instant next_deadline() const { return by_deadline_.empty() ? Instant::never() : by_deadline_.begin()->first; }
 
  private:

@@ -12,14 +12,24 @@
 #include <utility>
 #include <vector>
 
+#include <boost/asio/io_context.hpp>
+
+#include "redis/redis_server.h"
 #include "runtime/system_clock.h"
 #include "store/memory/memory_store.h"
+#include "store/redis/redis_store.h"
 #include "store/sqlite/sqlite_store.h"
 
 namespace treadle::store::contract {
 
 inline core::Payload failure_bytes(core::ErrorKind kind, TaskId, const std::string&, const std::string&) {
   return {Buffer::of("failure " + std::string(core::name_of(kind))), {}};
+}
+
+// One for the whole program; every Engine begins with an empty one.
+inline redis::testing::RedisServer& shared_redis() {
+  static redis::testing::RedisServer server(redis::testing::ServerOptions{.settings = {{"appendonly", "yes"}}});
+  return server;
 }
 
 class Engine {
@@ -29,6 +39,12 @@ class Engine {
   explicit Engine(std::string kind, Configure configure = {})
       : kind_(std::move(kind)), configure_(std::move(configure)) {
     dir_ = std::filesystem::temp_directory_path() / ("treadle-contract-" + std::to_string(runtime::os_random()));
+    if (is_redis()) redis_cli({"FLUSHALL"});
+    open();
+  }
+  // A store on this Redis as it is: one of several.
+  explicit Engine(redis::Address redis, std::function<void(RedisConfig&)> configure_redis = {})
+      : kind_("redis"), redis_(std::move(redis)), configure_redis_(std::move(configure_redis)) {
     open();
   }
   ~Engine() {
@@ -42,6 +58,7 @@ class Engine {
     config.failure = failure_bytes;
     config.reserve_bytes = 1 << 20;
     if (configure_) configure_(config);
+    if (is_redis()) return open_redis_like(config);
     own_dir_ = own_dir_ && config.dir == dir_;  // one that a test brings is the test's
     dir_ = config.dir;
     if (kind_ == "memory") {
@@ -53,7 +70,20 @@ class Engine {
     ASSERT_TRUE(opened) << opened.error().message;
     store_ = std::move(*opened);
   }
-  bool keeps() const { return kind_ != "memory"; }
+  bool is_redis() const { return kind_ == "redis"; }
+  // One process owns the data, so its restart is the end of every dispatcher, and what they held is given out at once.
+  // Redis is shared: there the sessions of the others go on, and a dead one is reaped.
+  bool is_owned_file() const { return kind_ != "memory" && !is_redis(); }
+  // Says a command to the Redis of the tests, beside the store.
+  redis::Reply redis_cli(redis::Command command) {
+    redis::Client client(io_, redis_address(), {});
+    std::optional<Result<redis::Reply>> answer;
+    client.send(std::move(command), [&](Result<redis::Reply> reply) { answer.emplace(std::move(reply)); });
+    client.flush();
+    for (const Instant end = now() + 10s; !answer && now() < end;) run_io();
+    if (!answer || !*answer) throw std::runtime_error("Redis did not answer the test");
+    return std::move(**answer);
+  }
   void reopen() {
     store_->close();
     store_.reset();
@@ -77,6 +107,10 @@ class Engine {
   void turn_until(const std::function<bool()>& done, Duration limit = 10s) {
     for (const Instant end = now() + limit; !done() && now() < end;) {
       if (store_->turn(now()) || done()) continue;
+      if (is_redis()) {
+        run_io();
+        continue;
+      }
       pollfd wake{store_->wake_fd(), POLLIN, 0};
       ::poll(&wake, store_->wake_fd() >= 0 ? 1 : 0, 2);
     }
@@ -188,11 +222,32 @@ class Engine {
   }
 
  private:
+  redis::Address redis_address() const { return redis_ ? *redis_ : shared_redis().unix_socket(); }
+  void open_redis_like(const SqliteConfig& config) {
+    RedisConfig redis;
+    redis.address = redis_address();
+    redis.failure = failure_bytes;
+    redis.max_queued = config.store.ledger.max_queued;
+    redis.max_queued_bytes = config.store.ledger.max_queued_bytes;
+    redis.max_waiters = config.store.max_waiters;
+    if (configure_redis_) configure_redis_(redis);
+    auto opened = open_redis(io_, std::move(redis), clock_);
+    ASSERT_TRUE(opened) << opened.error().message;
+    store_ = std::move(*opened);
+  }
+  void run_io() {
+    io_.restart();
+    io_.run_one_for(std::chrono::milliseconds(2));
+  }
+
   std::string kind_;
   Configure configure_;
+  std::optional<redis::Address> redis_;
+  std::function<void(RedisConfig&)> configure_redis_;
   std::filesystem::path dir_;
   bool own_dir_ = true;
   runtime::SystemClock clock_;
+  boost::asio::io_context io_{1};
   std::unique_ptr<Store> store_;
   std::uint64_t numbers_ = 0;
 };

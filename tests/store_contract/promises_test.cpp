@@ -22,7 +22,7 @@ class Promises : public ::testing::TestWithParam<const char*> {
                   config.store.max_waiters = 2;
                 }};
 };
-INSTANTIATE_TEST_SUITE_P(Engines, Promises, ::testing::Values("memory", "strict", "fast"),
+INSTANTIATE_TEST_SUITE_P(Engines, Promises, ::testing::Values("memory", "strict", "fast", "redis"),
                          [](const auto& info) { return std::string(info.param); });
 
 // ---- limits ----

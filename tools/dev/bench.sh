@@ -11,7 +11,7 @@ verb_bench() {
     printf -v "${1#--}" '%s' "$2"
     shift 2
   done
-  need_packages bench test # test has python3-zmq, which the seed's workers need too
+  need_packages bench test # test has redis-server and python3-zmq, which the seed needs too
   build_preset release treadle || exit 1
   export TREADLE=$TREADLE_ROOT/build/treadle
   local out=bench/results/$(date +%F).jsonl fresh

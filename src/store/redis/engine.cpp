@@ -1,0 +1,183 @@
+#include "store/redis/engine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <boost/asio/io_context.hpp>
+
+#include "store/redis/redis_store.h"
+
+namespace treadle::store::redis {
+namespace {
+
+constexpr std::uint64_t kSchema = 1;
+constexpr std::uint64_t kPartitions = 1;
+constexpr Duration kSweepEvery = 1s;    // due tasks, waits that are too long, counters
+constexpr Duration kSweepAgain = 10ms;  // after a step that found many names of tasks that have gone
+constexpr std::uint64_t kMany = 64;
+constexpr Duration kCloseLimit = 5s;  // for answers that are still on their way
+constexpr Duration kStep = 10ms;      // of the loop while we run it ourselves
+constexpr std::uint64_t kOwnersBytes = 4 << 20;
+
+Caller::Args header_of(const RedisConfig& config, const std::string& prefix) {
+  return {prefix, std::to_string(config.keep_completed_ms), std::to_string(config.keep_failed_ms),
+          std::to_string(core::limits::kMaxAttempts), std::to_string(core::limits::kMaxKills)};
+}
+
+}  // namespace
+
+Engine::Engine(boost::asio::io_context& io, RedisConfig config, const Clock& clock)
+    : config_(std::move(config)),
+      clock_(clock),
+      io_(io),
+      client_(io, config_.address, config_.client),
+      caller_(client_, clock, header_of(config_, prefix_), later_),
+      bulk_(io, config_.address, config_.client, clock, prefix_, later_),
+      submitter_(caller_, bulk_, config_.max_queued, config_.max_queued_bytes,
+                 {[this](const Reply& counts, std::uint64_t accepted) {
+                    count(counts);
+                    counters_.submitted += accepted;
+                  },
+                  [this](FunctionId id) { functions_.erase(id); }}),
+      functions_(config_.bodies_bytes),
+      body_owners_(kOwnersBytes),
+      sweep_at_(clock.now()) {
+  client_.on_message([this](std::string_view channel, std::string_view message) { hear(channel, message); });
+  client_.on_connected([this] {  // messages may have been missed
+    work_heard_ = true;
+    if (waiters_.size() > 0) later_.push_back([this] { look_at_all(); });
+  });
+}
+
+Engine::~Engine() = default;
+
+std::optional<Error> Engine::closed() const {
+  if (!closed_) return std::nullopt;
+  return fail(Code::Unavailable, "The store is closed: the service is shutting down. Try again when it is back.");
+}
+
+std::string Engine::describe() const {
+  return "Redis " + config_.address.shown() + ", " + std::string(name_of(level_));
+}
+
+// ---- figures ----
+
+Counters Engine::counters() const {
+  Counters counters = counters_;
+  counters.waiters = waiters_.size();
+  return counters;
+}
+
+// queued, their bytes, held, running, delayed. What operators delete can leave the figures of Redis behind for a while.
+void Engine::count(const Reply& counts) {
+  if (counts.items.size() < 5) return;
+  counters_.queued = number_of(counts.items[0]);
+  counters_.queued_bytes = number_of(counts.items[1]);
+  const std::uint64_t held = number_of(counts.items[2]);
+  counters_.running = std::min(number_of(counts.items[3]), held);
+  counters_.claimed = held - counters_.running;
+  counters_.delayed = number_of(counts.items[4]);
+}
+
+// ---- tasks that a script ended by itself ----
+
+// They lack the object that clients decode, which Lua cannot make.
+void Engine::take_ended(const Reply& ended) {
+  Args fill;
+  for (std::size_t i = 0; i + 3 < ended.items.size(); i += 4) {
+    const auto id = TaskId::parse(ended.items[i].text);
+    const auto kind = core::parse_error_kind(ended.items[i + 1].text);
+    if (!id || !kind) continue;
+    const core::Payload object = config_.failure(*kind, *id, ended.items[i + 2].text, ended.items[i + 3].text);
+    Args result;
+    add_result(result, object, true);
+    fill.push_back(ended.items[i].text);
+    fill.push_back(std::move(result[1]));
+    fill.push_back(std::move(result[5]));
+    fill.push_back(std::move(result[3]));
+    if (waiters_.contains(*id)) ended_hints_.insert(*id);
+  }
+  if (!fill.empty()) caller_.run(Script::Fill, std::move(fill), [](Result<Reply>) {});
+}
+
+// ---- housekeeping ----
+
+void Engine::sweep() {
+  sweeping_ = true;
+  sweep_at_ = clock_.now() + kSweepEvery;
+  caller_.run(Script::Sweep, {sweep_from_, std::to_string(kSchema), std::to_string(kPartitions)},
+              [this](Result<Reply> reply) {
+                sweeping_ = false;
+                if (!reply || reply->items.size() < 7) return;  // the next one comes in a second
+                schema_ = number_of(reply->items[0]);
+                partitions_ = number_of(reply->items[1]);
+                sweep_from_ = reply->items[2].text;
+                if (number_of(reply->items[3]) >= kMany) sweep_at_ = clock_.now() + kSweepAgain;
+                counters_.failed += reply->items[5].items.size() / 4;
+                take_ended(reply->items[5]);
+                count(reply->items[6]);
+              });
+}
+
+std::optional<Error> Engine::check_layout() {
+  if (schema_ == kSchema && partitions_ == kPartitions) return std::nullopt;
+  if (schema_ == 0) return fail(Code::StoreAway, "Redis at " + config_.address.shown() + " did not answer in time.");
+  return fail(Code::StoreError, "Redis at " + config_.address.shown() + " holds the data of another treadle (schema " +
+                                    std::to_string(schema_) + ", " + std::to_string(partitions_) +
+                                    " partitions; this one knows schema 1 with 1 partition). Use the matching program, "
+                                    "or another database: --store redis://host:port/N.");
+}
+
+// ---- hosting ----
+
+bool Engine::run_later() {
+  if (later_.empty()) return false;
+  for (auto& one : std::exchange(later_, {})) one();
+  return true;
+}
+
+bool Engine::turn(Instant now) {
+  bool ran = run_later();
+  if (closed_) return ran;
+  if (now >= sweep_at_ && !sweeping_) sweep();
+  ran |= serve_waiters(now);
+  ran |= serve_hints(now);
+  submitter_.flush();
+  client_.flush();
+  bulk_.flush();
+  return ran;
+}
+
+Instant Engine::next_deadline() const {
+  if (closed_) return Instant::never();
+  Instant next = std::min(waiters_.next_deadline(), backstop_at_);
+  if (!sweeping_) next = std::min(next, sweep_at_);
+  if (hungry_) next = std::min(next, work_due_);
+  return next;
+}
+
+bool Engine::run_until_idle(Duration limit) {
+  for (const Instant end = clock_.now() + limit; clock_.now() < end;) {
+    run_later();
+    submitter_.flush();
+    client_.flush();
+    bulk_.flush();
+    if (later_.empty() && caller_.in_flight() + bulk_.in_flight() == 0 && submitter_.idle()) return true;
+    if (io_.stopped()) io_.restart();
+    io_.run_one_for(std::chrono::duration_cast<std::chrono::milliseconds>(kStep));
+  }
+  return false;
+}
+
+void Engine::close() {
+  if (closed_) return;
+  closed_ = true;
+  run_until_idle(kCloseLimit);
+  caller_.stop();
+  bulk_.close();
+  client_.close();
+  for (auto& [id, answer] : waiters_.take_late(Instant::never())) answer(*closed());
+  while (run_later()) continue;
+}
+
+}  // namespace treadle::store::redis

@@ -1,0 +1,4 @@
+-- session, then id and token of attempts -> NOSESSION, or OK, one answer for each (adopted, refused), counts.
+for at = A + 1, #ARGV, 2 do answers[#answers + 1] = adopt(to, ARGV[at], ARGV[at + 1]) end
+answers[#answers + 1] = counts()
+return answers

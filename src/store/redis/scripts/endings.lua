@@ -1,0 +1,60 @@
+-- How a task becomes terminal, once. ended: what ended by a script's own decision and lacks the object that clients
+-- decode (id, kind, worker, message ...): the caller writes it with fill.lua, and readers make it until then.
+local ended, published, dropped = {}, {}, {}
+
+-- Nobody holds it any more. The session's hash is changed once for all, by settle().
+local function let_go(id, t)
+  if not t.session or t.session == '' then return end
+  local list = dropped[t.session]
+  if not list then
+    list = {}
+    dropped[t.session] = list
+  end
+  list[#list + 1] = id
+  if t.cancel_requested then call('LREM', session_key(t.session) .. ':revoke', 0, id .. ' ' .. t.token) end
+  if t.task_status == 'RUNNING' then bump('running', -1) end
+end
+
+-- t: task_status, group, idempotency. `kind` is '' for COMPLETED. More pairs of fields may follow.
+local function end_task(id, t, kind, token, ...)
+  local key = P .. id
+  local seq = call('HINCRBY', META, 'finish_seq', 1)
+  local keep = KEEP_FAILED
+  if kind == '' then
+    keep = KEEP_COMPLETED
+    call('HSET', key, 'task_status', 'COMPLETED', 'token', token, 'finished', now, 'finish_seq', seq, 'function_args', '', ...)
+  else
+    call('HSET', key, 'task_status', 'FAILED', 'token', token, 'finished', now, 'finish_seq', seq, 'error_kind', kind, ...)
+  end
+  if keep > 0 then
+    call('PEXPIRE', key, keep)
+    if t.idempotency then call('PEXPIRE', P .. 'treadle:idem:' .. t.idempotency, keep) end
+  end
+  if t.group then
+    local group = P .. 'treadle:group:' .. t.group
+    call('ZADD', group, seq, id)
+    if KEEP_FAILED > 0 then call('PEXPIRE', group, math.max(KEEP_COMPLETED, KEEP_FAILED)) end
+  end
+  published[#published + 1] = id
+end
+
+-- Ends it with a kind of ours, without an object.
+local function end_by_us(id, t, kind, worker, message, ...)
+  end_task(id, t, kind, '', 'error_type', kind, 'error_message', message, 'task_result', '', ...)
+  for _, word in ipairs({id, kind, worker or '', message}) do ended[#ended + 1] = word end
+end
+
+local function no_longer_queued(t)
+  bump('queued', -1)
+  bump('queued_bytes', -(tonumber(t.args_bytes) or 0))
+end
+
+local EXPIRED = 'It waited in the queue longer than its queue time allows.'
+
+-- What the endings of one call have in common; last.
+local function settle()
+  for session, ids in pairs(dropped) do
+    bump('held', -call('HDEL', session_key(session) .. ':held', unpack(ids)))
+  end
+  if #published > 0 then call('PUBLISH', 'treadle:done', table.concat(published, ' ')) end
+end

@@ -1,0 +1,39 @@
+-- Where tasks wait: one list for each queue, and two sorted sets beside it for other priorities than 0.
+local function line_of(queue)
+  if not queue or queue == '' or queue == 'default' then return P .. 'task_queue' end
+  return P .. 'treadle:q:' .. queue
+end
+
+local function add_ranked(line, id, priority, seq)
+  call('ZADD', line .. (priority > 0 and ':high' or ':low'), -priority * 1099511627776 + (tonumber(seq) or 0), id)
+end
+
+-- t: named fields of the task. To the head when it came back, to the tail when it is new there.
+local function push(id, t, to_head)
+  local line, priority = line_of(t.queue), tonumber(t.priority) or 0
+  if priority ~= 0 then
+    add_ranked(line, id, priority, t.seq)
+  else
+    call(to_head and 'LPUSH' or 'RPUSH', line, id)
+  end
+end
+
+-- Delayed tasks that are due join their lines.
+local function wake_delayed()
+  local ids = call('ZRANGEBYSCORE', DELAYED, '-inf', now, 'LIMIT', 0, BATCH)
+  if #ids == 0 then return end
+  for _, id in ipairs(ids) do
+    local f = call('HMGET', P .. id, 'task_status', 'token', 'queue', 'priority', 'seq')
+    if f[1] == 'QUEUED' and (not f[2] or f[2] == '') then
+      push(id, {queue = f[3], priority = f[4], seq = f[5]}, false)
+    end
+  end
+  call('ZREM', DELAYED, unpack(ids))
+end
+
+-- Milliseconds until the next delayed task is due; -1: there is none.
+local function next_due()
+  local first = call('ZRANGE', DELAYED, 0, 0, 'WITHSCORES')
+  if #first == 0 then return -1 end
+  return math.max(0, tonumber(first[2]) - now)
+end

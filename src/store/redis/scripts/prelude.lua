@@ -1,0 +1,24 @@
+-- What every script begins with. ARGV: prefix of all keys, how long completed and failed tasks are kept (ms, 0 = for
+-- ever), losses and kills that a task survives; a script's own arguments begin at ARGV[A].
+local call = redis.call
+local P, KEEP_COMPLETED, KEEP_FAILED = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local MAX_LOSSES, MAX_KILLS = tonumber(ARGV[4]), tonumber(ARGV[5])
+local A = 6
+local BATCH = 128
+local META, DELAYED, TASKS = P .. 'treadle:meta', P .. 'treadle:delayed', P .. 'treadle:tasks'
+local EXPIRING = P .. 'treadle:expiring'
+local clock = call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+local function bump(field, n)
+  if n ~= 0 then call('HINCRBY', META, field, n) end
+end
+
+-- queued, bytes of their arguments, held, running, delayed: the end of every answer of a script that changes them.
+local function counts()
+  local m = call('HMGET', META, 'queued', 'queued_bytes', 'held', 'running')
+  return {m[1] or '0', m[2] or '0', m[3] or '0', m[4] or '0', call('ZCARD', DELAYED)}
+end
+
+local function is_terminal(status) return status == 'COMPLETED' or status == 'FAILED' end
+local function session_key(id) return P .. 'treadle:session:' .. id end

@@ -1,0 +1,11 @@
+-- id, name, body_sha256, body is there already (1) or among the fields (0), fields ... -> OK, or NOBODY: the big body that was
+-- written before has gone again. A known id is left as it is.
+local id, name, digest, apart = ARGV[A], ARGV[A + 1], ARGV[A + 2], ARGV[A + 3] == '1'
+local key = P .. id
+if call('HEXISTS', key, 'name') == 1 then return 'OK' end
+if apart and call('HEXISTS', key, 'function_body') == 0 then return 'NOBODY' end
+call('HSET', key, 'name', name, 'body_sha256', digest, 'created', now, unpack(ARGV, A + 4))
+if apart then call('PERSIST', key) end
+call('ZADD', P .. 'treadle:functions', call('HINCRBY', META, 'function_seq', 1), id)
+call('SET', P .. 'treadle:body:' .. digest, id)
+return 'OK'
