@@ -5,18 +5,11 @@
 #include <unistd.h>
 
 #include "cli/cpus.h"
-#include "cli/did_you_mean.h"
 #include "cli/port_owner.h"
 #include "cli/serve_options.h"
 
 namespace treadle::cli {
 namespace {
-
-TEST(DidYouMean, FindsTheNearWordAndNothingForAFarOne) {
-  EXPECT_EQ(did_you_mean("sevre", {"serve", "worker", "why"}), "serve");
-  EXPECT_EQ(did_you_mean("workr", {"serve", "worker", "why"}), "worker");
-  EXPECT_EQ(did_you_mean("elephant", {"serve", "worker", "why"}), "");
-}
 
 TEST(ServeOptions, SeedSpellingsOfTheSlotsMeanTheSame) {
   for (const char* flag : {"-w", "--workers", "--worker", "--num_workers", "--num_worker_processors"}) {

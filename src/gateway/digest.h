@@ -26,7 +26,8 @@ class Sha256 {
 };
 
 Digest sha256(std::string_view bytes);
-// What "the same body" compares under one Idempotency-Key: function and decoded arguments, not their text.
-Digest digest_of_call(FunctionId function, const Digest& args);
+// What "the same body" compares under one Idempotency-Key: function, decoded arguments (not their text) and
+// what else was asked for.
+Digest digest_of_call(FunctionId function, const Digest& args, std::string_view settings = {});
 
 }  // namespace treadle::gateway

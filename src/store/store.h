@@ -70,7 +70,8 @@ struct TaskView {
 
 // All there is to tell about a task (`why`, /v1/tasks/{id}); read from the table, not from the hot cache.
 struct TaskStory {
-  TaskView view;
+  TaskView view;                   // without the result
+  std::uint64_t result_bytes = 0;  // 0 until it ended
   std::uint32_t losses = 0;
   std::uint32_t kills = 0;
   std::string worker;      // that held the last attempt

@@ -168,7 +168,8 @@ void MemoryTable::read_story(TaskId id, Done<Result<TaskStory>> done) {
   const Row* row = find(id);
   if (!row) return done(fail(Code::NotFound, "There is no task " + to_string(id) + "."));
   TaskStory story;
-  story.view = view_of(*row, true);
+  story.view = view_of(*row, false);
+  story.result_bytes = row->outcome.result.bytes.size();
   story.losses = row->live.losses;
   story.kills = row->live.kills;
   story.worker = row->live.worker;

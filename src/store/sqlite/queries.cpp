@@ -162,9 +162,7 @@ Result<TaskStory> Queries::story(TaskId id) try {
   TaskStory story;
   story.view = view_of(row, 0);
   story.view.result.facts = core::PayloadFacts::unpack(static_cast<std::uint32_t>(row.integer(7)));
-  if (row.integer(6) > 0) {
-    TRY(story.view.result.bytes, result_bytes(row.integer(5), id));
-  }
+  story.result_bytes = static_cast<std::uint64_t>(row.integer(6));
   story.losses = static_cast<std::uint32_t>(row.integer(8));
   story.kills = static_cast<std::uint32_t>(row.integer(9));
   story.worker = row.text(10);
