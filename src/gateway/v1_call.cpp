@@ -83,7 +83,9 @@ Result<Call> read_call(const CallSource& source) {
       call.changes = std::move(*changes);
   }
   if (auto sound = fields.finish(); !sound) return std::move(sound.error());
-  if (!call.submission.idempotency_key.empty()) call.args_digest = sha256(call.submission.args.bytes.view());
+  if (call.submission.idempotency_key.empty()) return call;
+  const bool known = source.decoded != nullptr && source.decoded->has_payload;
+  call.args_digest = known ? source.decoded->digest : sha256(call.submission.args.bytes.view());
   return call;
 }
 
