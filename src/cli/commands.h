@@ -20,6 +20,7 @@ struct Command {
 const std::vector<Command>& commands();
 
 int serve(const Arguments& arguments);
+int why(const Arguments& arguments);
 int version(const Arguments& arguments);
 
 }  // namespace treadle::cli

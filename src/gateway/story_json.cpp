@@ -34,12 +34,13 @@ struct Timeline {
   }
 };
 
-void write_timeline(JsonWriter& to, const Timeline& times) {
+void write_timeline(JsonWriter& to, const Timeline& times, WallMs not_before) {
   const auto one = [&](std::string_view name, WallMs time) {
     text_or_null(to, name, time.ms == 0 ? "" : rfc3339(time));
   };
   to.key("timeline").begin_object();
   one("accepted", times.accepted);
+  one("not_before", not_before);
   one("claimed", times.claimed);
   one("started", times.started);
   one("finished", times.finished);
@@ -98,8 +99,9 @@ void write_story(JsonWriter& to, const store::TaskStory& story, WallMs now) {
   text_or_null(to, "last_error", story.last_error);
   write_error(to, story);
   to.member("output", story.output);
+  to.member("now", rfc3339(now));
   const Timeline times(story);
-  write_timeline(to, times);
+  write_timeline(to, times, story.not_before);
   write_durations(to, times, now);
   write_measures(to, story.measures);
   to.key("options");

@@ -65,7 +65,7 @@ TEST(Story, TellsAllOfATaskAndItsSegmentsAddUp) {
   EXPECT_EQ(json::serialize(told.at("error")),
             R"({"kind":"FunctionFailed","type":"ValueError","message":"no \"5\"","traceback":"Traceback"})");
   EXPECT_EQ(json::serialize(told.at("timeline")),
-            R"({"accepted":"1970-01-01T00:16:40.000Z","claimed":"1970-01-01T00:16:40.250Z",)"
+            R"({"accepted":"1970-01-01T00:16:40.000Z","not_before":null,"claimed":"1970-01-01T00:16:40.250Z",)"
             R"("started":"1970-01-01T00:16:40.500Z","finished":"1970-01-01T00:16:43.000Z"})");
   EXPECT_EQ(json::serialize(told.at("durations")), R"({"waiting":2.5E-1,"starting":2.5E-1,"running":2.5E0,"total":3})");
   EXPECT_EQ(json::serialize(told.at("measures")), R"({"run_seconds":2.5E0,"signal":9})");

@@ -78,6 +78,7 @@ struct TaskStory {
   std::string last_error;  // of the last attempt that was lost, beside the present state
   std::string error_type, error_message, traceback, output;
   WallMs accepted, claimed, started, finished;  // 0 = not yet
+  WallMs not_before;                            // 0 = at once
   core::Measures measures;
   bool cancel_requested = false;
   core::Options options;

@@ -182,6 +182,7 @@ void MemoryTable::read_story(TaskId id, Done<Result<TaskStory>> done) {
   story.claimed = row->live.times.claimed;
   story.started = row->live.times.started;
   story.finished = row->finished;
+  story.not_before = row->live.not_before;
   story.measures = row->outcome.measures;
   story.cancel_requested = row->live.cancel_requested;
   story.options = row->live.options;
