@@ -87,7 +87,8 @@ void FakeStore::get(std::vector<TaskId> ids, bool with_results,
 void FakeStore::story(TaskId id, store::Done<Result<store::TaskStory>> done) {
   auto now = view(id, false);
   if (!now) return done(now.error());
-  store::TaskStory story = stories[id];
+  const auto told = stories.find(id);
+  store::TaskStory story = told == stories.end() ? store::TaskStory{} : told->second;
   story.view = std::move(*now);
   story.result_bytes = tasks[id].result.bytes.size();
   done(std::move(story));
@@ -95,7 +96,7 @@ void FakeStore::story(TaskId id, store::Done<Result<store::TaskStory>> done) {
 
 void FakeStore::list(store::ListFilter filter, store::Done<Result<store::TaskPage>> done) {
   if (broken) return done(*broken);
-  lists.push_back(filter);
+  if (keep_submissions) lists.push_back(filter);
   store::TaskPage page;
   for (auto at = tasks.rbegin(); at != tasks.rend() && page.tasks.size() < filter.limit; ++at)
     page.tasks.push_back(at->second);
