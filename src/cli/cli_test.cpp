@@ -5,18 +5,12 @@
 #include <unistd.h>
 
 #include "cli/cpus.h"
-#include "cli/did_you_mean.h"
 #include "cli/options.h"
 #include "cli/port_owner.h"
+#include "cli/running_service.h"
 
 namespace treadle::cli {
 namespace {
-
-TEST(DidYouMean, FindsTheNearWordAndNothingForAFarOne) {
-  EXPECT_EQ(did_you_mean("sevre", {"serve", "worker", "why"}), "serve");
-  EXPECT_EQ(did_you_mean("workr", {"serve", "worker", "why"}), "worker");
-  EXPECT_EQ(did_you_mean("elephant", {"serve", "worker", "why"}), "");
-}
 
 Options options(const Parsed& parsed) {
   EXPECT_TRUE(std::holds_alternative<Options>(parsed));
@@ -90,6 +84,15 @@ TEST(Options, WrongFlagsModesAndValuesExitWithTwo) {
         Arguments{"push", "4", "tcp://h:99999"}, Arguments{"push", "4", "tcp://:1"}}) {
     refused(parse_worker(wrong), wrong);
   }
+}
+
+TEST(RunningService, SaysHowToAddWorkersToWhatRunsAlready) {
+  const std::string push =
+      running_service_hint(8000, R"({"status":"ready","mode":"push","workers_at":"tcp://127.0.0.1:7001"})");
+  EXPECT_NE(push.find("treadle worker push 4 tcp://127.0.0.1:7001"), std::string::npos) << push;
+  EXPECT_NE(running_service_hint(8000, R"({"mode":"local"})").find("in local mode"), std::string::npos);
+  for (const char* other : {"", "<html>", "[]", "{}", R"({"mode":""})", R"({"mode":3})"})
+    EXPECT_EQ(running_service_hint(8000, other), "") << other;
 }
 
 TEST(PortOwner, NamesThisProcessAndFindsAFreeNeighbour) {

@@ -12,7 +12,7 @@ const std::vector<Command>& commands() {
       {"gateway", "the HTTP API alone, on Redis", gateway},
       {"dispatcher", "the dispatcher alone: -m local|push|pull, on Redis", dispatcher},
       {"worker", "a worker: push|pull SLOTS tcp://host:port", worker},
-      {"why", "the story of one task, in words", nullptr},
+      {"why", "the story of one task, in words", why},
       {"version", "the version of this binary", version},
   };
   return table;

@@ -23,6 +23,7 @@ int serve(const Arguments& arguments);
 int gateway(const Arguments& arguments);
 int dispatcher(const Arguments& arguments);
 int worker(const Arguments& arguments);
+int why(const Arguments& arguments);
 int version(const Arguments& arguments);
 
 }  // namespace treadle::cli

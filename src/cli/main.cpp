@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <optional>
 
+#include "base/did_you_mean.h"
 #include "cli/commands.h"
-#include "cli/did_you_mean.h"
 #include "cli/version.h"
 #include "worker/guard.h"
 

@@ -166,6 +166,7 @@ gateway::Status Node::status() const {
   status.draining = stopping_;
   if (!dispatch_) return status;
   status.mode = core::name_of(options_.dispatch.mode);
+  if (dispatcher_link_) status.workers_at = dispatcher_link_->socket().endpoint();
   status.slots = dispatch_->core().slots();
   status.slots_free = dispatch_->core().free_slots();
   for (const core::WorkerView& view : dispatch_->core().workers()) {
@@ -184,9 +185,7 @@ gateway::Status Node::status() const {
   }
   if (!status.workers.empty()) return status;
   status.not_ready = "no worker is registered yet";
-  if (dispatcher_link_) {
-    status.not_ready += "; start one: treadle worker " + status.mode + " 4 " + dispatcher_link_->socket().endpoint();
-  }
+  if (dispatcher_link_) status.not_ready += "; start one: treadle worker " + status.mode + " 4 " + status.workers_at;
   return status;
 }
 

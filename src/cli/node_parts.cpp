@@ -7,9 +7,12 @@
 #include "cli/cpus.h"
 #include "cli/node.h"
 #include "cli/port_owner.h"
+#include "cli/running_service.h"
 #include "cli/shells.h"
 #include "core/failure_object.h"
+#include "runtime/log.h"
 #include "store/memory/memory_store.h"
+#include "store/redis/redis_store.h"
 #include "store/sqlite/sqlite_store.h"
 
 namespace treadle::cli {
@@ -78,7 +81,15 @@ Result<void> Node::open_store() {
     if (options_.dispatch.mode != core::Mode::Local) sqlite.adoption_window = core::limits::kAdoptionWindow;
     TRY(store_, store::open_sqlite(std::move(sqlite), clock_));
   } else {
-    return fail(Code::Invalid, "--store " + o.store + ": Redis is not there yet");
+    store::RedisConfig redis;
+    TRY(redis.address, store::redis::parse_address(o.store));
+    redis.failure = store_failure;
+    redis.required = o.require_durable ? store::Level::Process : store::Level::None;
+    redis.warn = [](const std::string& warning) { runtime::log(runtime::LogLevel::Warning, "store.weak " + warning); };
+    auto opened = store::open_redis(loop_->context(), std::move(redis), clock_);
+    if (!opened && opened.error().code == Code::StoreAway)
+      return fail(Code::StoreAway, opened.error().message + running_service_hint());
+    TRY(store_, std::move(opened));
   }
   host(std::make_unique<StoreShell>(*store_));
   return {};

@@ -36,6 +36,7 @@ struct FinishItem {
   TaskId task;
   Token token;
   Outcome outcome;
+  WorkerId worker;  // that ran it; nil = as it was reported started
 };
 
 struct RequeueItem {

@@ -152,7 +152,7 @@ void Dispatcher::take_outcome(Worker& worker, OutcomeReport& report) {
     requeue_ready_.emplace_back(std::move(item), ending);
     return;
   }
-  finish_ready_.emplace_back(FinishItem{attempt.task, attempt.token, std::move(report.outcome)}, ending);
+  finish_ready_.emplace_back(FinishItem{attempt.task, attempt.token, std::move(report.outcome), worker.id}, ending);
 }
 
 void Dispatcher::take_give_back(Worker& worker, GivenBack& given) {

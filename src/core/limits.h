@@ -21,6 +21,18 @@ inline constexpr Duration kMaxWait = 60s;                      // longest ?wait=
 inline constexpr std::size_t kBatch = 128;                     // items of one store operation
 inline constexpr std::int16_t kMaxPriority = 1000;
 
+// Options that clients may ask for.
+inline constexpr std::int64_t kMaxAttemptsAsked = 1'000;
+inline constexpr std::int64_t kMaxRetriesAsked = 1'000;
+inline constexpr double kMaxRetryDelayS = 24.0 * 3600;
+inline constexpr double kMaxTimeLimitS = 30.0 * 24 * 3600;
+inline constexpr double kMaxDelayS = 365.0 * 24 * 3600;
+inline constexpr double kMaxQueueTtlS = 365.0 * 24 * 3600;
+inline constexpr std::size_t kMaxQueueName = 64;
+inline constexpr std::size_t kMaxGroupName = 128;
+inline constexpr std::size_t kMaxFunctionName = 1024;
+inline constexpr std::size_t kMaxIdempotencyKey = 255;
+
 // Attempts.
 inline constexpr std::uint16_t kMaxAttempts = 3;    // losses with a worker before WorkerLost
 inline constexpr std::uint16_t kMaxKills = 2;       // executors killed by one task before PoisonTask
@@ -64,6 +76,12 @@ inline constexpr std::size_t kMaxHeader = 16u << 10;
 inline constexpr std::size_t kMaxJsonDepth = 32;
 inline constexpr std::size_t kMaxConnections = 10'000;
 inline constexpr Duration kHeaderDeadline = 10s;
+inline constexpr std::uint64_t kMaxFields = 1ull << 20;        // of the JSON beside a payload, on /v1
+inline constexpr std::uint64_t kMaxBatchBody = 16ull << 20;    // of POST /v1/tasks:batch
+inline constexpr std::uint64_t kMaxBatchFields = 64ull << 20;  // of its values in memory
+inline constexpr std::size_t kMaxBatchTasks = 10'000;
+inline constexpr std::size_t kMaxBatchFunctions = 256;           // different ones that a batch may name
+inline constexpr std::uint32_t kMaxPage = 1'000;                 // rows of one page of a list
 inline constexpr Duration kBodyIdle = 30s;                       // without a byte of a body that is due
 inline constexpr Duration kKeepAlive = 75s;                      // between requests
 inline constexpr std::uint64_t kMaxBodiesInFlight = 1ull << 30;  // bytes of all bodies being received, then 503

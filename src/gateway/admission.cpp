@@ -49,8 +49,12 @@ std::optional<Response> Gatekeeper::refuse_sender(const Request& request, Admiss
   return std::nullopt;
 }
 
-std::optional<Response> Gatekeeper::refuse_body(const Request& request, const BodyHint& body) const {
+std::optional<Response> Gatekeeper::refuse_body(const Request& request, const BodyHint& body,
+                                                const Route* route) const {
   if (body.length > config_.max_body()) return too_large(config_);
+  const FormSpec* form = route == nullptr ? nullptr : route->form;
+  if (form != nullptr && form->max_body > 0 && body.length > form->max_body)
+    return error_response(body_too_large(*form));
   if (request.transfer_encoding && !body.chunked) {
     Response response = error_response(501, "Of the transfer encodings only \"chunked\" is understood.");
     response.close = true;  // where its body ends is unknown
@@ -85,7 +89,7 @@ Admission Gatekeeper::admit(Request& request, const BodyHint& body) const {
   }
   admission.route = router_.find(request.method, request.path, request.params);
   admission.refusal = refuse_sender(request, admission);
-  if (!admission.refusal) admission.refusal = refuse_body(request, body);
+  if (!admission.refusal) admission.refusal = refuse_body(request, body, admission.route);
   if (!admission.refusal && admission.route == nullptr) admission.refusal = unrouted(request);
   return admission;
 }

@@ -194,6 +194,7 @@ std::uint64_t Connection::open_place() {
   frame.head = request_.method == Method::Head;
   frame.close = close;
   frame.http10 = request_.http10;
+  frame.problems = is_v1(request_.path);
   if (current_.admission.cors) frame.cors_origin = request_.origin;
   const Route* route = current_.admission.route;
   frame.route = route == nullptr ? Metrics::kNoRoute : server_->router().index_of(*route);
@@ -243,6 +244,7 @@ void Connection::refuse_now(Response response) {
 void Connection::answer(std::uint64_t number, Response response) {
   if (server_ == nullptr || phase_ == Phase::Closed) return;
   const AnswerFrame& frame = outbox_.frame(number);
+  if (frame.problems) response = as_problem(std::move(response));
   server_->service().metrics.observe(frame.route, response.status, server_->now() - frame.started);
   outbox_.fill(number, std::move(response), server_->date());
   server_->mark_dirty(*this);

@@ -7,6 +7,7 @@
 #include <boost/json/basic_parser_impl.hpp>
 
 #include "core/limits.h"
+#include "gateway/form_fields.h"
 #include "gateway/payload_reader.h"
 #include "gateway/payload_scan.h"
 
@@ -41,6 +42,7 @@ class Handler {
     text_.clear();
     has_text_ = has_payload_ = false;
     problem_.reset();
+    keep_.start(spec.max_fields);
   }
   std::optional<Error>& problem() { return problem_; }
   PayloadReader& reader() { return reader_; }
@@ -50,6 +52,7 @@ class Handler {
   }  // some of its text has come
   bool has_text() const { return has_text_; }
   std::string take_text() { return std::move(text_); }
+  std::shared_ptr<json::object> take_fields() { return keep_.keeping() ? keep_.take() : nullptr; }
 
   bool on_document_begin(error_code&) { return true; }
   bool on_document_end(error_code&) { return true; }
@@ -58,38 +61,49 @@ class Handler {
     ++depth_;
     return true;
   }
-  bool on_object_end(std::size_t, error_code&) { return leave(); }
+  bool on_object_end(std::size_t size, error_code& ec) { return leave() && kept(ec, &FieldKeeper::object, size); }
   bool on_array_begin(error_code& ec) {
     if (!other_type("a list", ec)) return false;
     ++depth_;
     return true;
   }
-  bool on_array_end(std::size_t, error_code&) { return leave(); }
-  bool on_key_part(string_view part, std::size_t, error_code&) {
+  bool on_array_end(std::size_t size, error_code& ec) { return leave() && kept(ec, &FieldKeeper::array, size); }
+  bool on_key_part(string_view part, std::size_t, error_code& ec) {
     if (depth_ == 1 && key_.size() <= kMaxKey) key_.append(part.data(), part.size());
-    return true;
+    return kept(ec, &FieldKeeper::chars, part);
   }
-  bool on_key(string_view part, std::size_t, error_code&) {
+  bool on_key(string_view part, std::size_t, error_code& ec) {
+    if (!kept(ec, &FieldKeeper::key, part)) return false;
     if (depth_ != 1) return true;
     std::string_view key(part.data(), part.size());
     if (!key_.empty()) key = key_.append(key);
-    field_ = key == spec_->text_field ? Field::Text : key == "payload" ? Field::Payload : Field::Other;
+    field_ = field_named(key);
     key_.clear();
     begun_ = false;
     return true;
   }
-  bool on_string_part(string_view part, std::size_t, error_code& ec) { return string(part, ec); }
+  bool on_string_part(string_view part, std::size_t, error_code& ec) {
+    return string(part, ec) && (in_payload() || kept(ec, &FieldKeeper::chars, part));
+  }
   bool on_string(string_view part, std::size_t, error_code& ec) {
     if (!string(part, ec)) return false;
     begun_ = false;
-    return true;
+    return in_payload() ? kept(ec, &FieldKeeper::null) : kept(ec, &FieldKeeper::string, part);
   }
   bool on_number_part(string_view, error_code&) { return true; }
-  bool on_int64(std::int64_t, string_view, error_code& ec) { return other_type("a number", ec); }
-  bool on_uint64(std::uint64_t, string_view, error_code& ec) { return other_type("a number", ec); }
-  bool on_double(double, string_view, error_code& ec) { return other_type("a number", ec); }
-  bool on_bool(bool, error_code& ec) { return other_type("true or false", ec); }
-  bool on_null(error_code& ec) { return other_type("null", ec); }
+  bool on_int64(std::int64_t value, string_view, error_code& ec) {
+    return other_type("a number", ec) && kept(ec, &FieldKeeper::integer, value);
+  }
+  bool on_uint64(std::uint64_t value, string_view, error_code& ec) {
+    return other_type("a number", ec) && kept(ec, &FieldKeeper::natural, value);
+  }
+  bool on_double(double value, string_view, error_code& ec) {
+    return other_type("a number", ec) && kept(ec, &FieldKeeper::real, value);
+  }
+  bool on_bool(bool value, error_code& ec) {
+    return other_type("true or false", ec) && kept(ec, &FieldKeeper::boolean, value);
+  }
+  bool on_null(error_code& ec) { return other_type("null", ec) && kept(ec, &FieldKeeper::null); }
   bool on_comment_part(string_view, error_code&) { return true; }
   bool on_comment(string_view, error_code&) { return true; }
 
@@ -100,6 +114,21 @@ class Handler {
     problem_ = std::move(error);
     ec = json::error::syntax;  // any: ends the parse; problem_ is what is told
     return false;
+  }
+  Field field_named(std::string_view key) const {
+    if (key == "payload" && spec_->payload) return Field::Payload;
+    return !spec_->text_field.empty() && key == spec_->text_field ? Field::Text : Field::Other;
+  }
+  bool in_payload() const { return depth_ == 1 && field_ == Field::Payload; }
+  // Hands a value to keep_, if it keeps anything.
+  template <class Member, class... Values>
+  bool kept(error_code& ec, Member member, Values... values) {
+    if (!keep_.keeping() || (keep_.*member)(values...)) return true;
+    return fail_with(
+        fail(Code::TooLarge, "The fields of the body are larger than " + std::to_string(spec_->max_fields) +
+                                 " bytes together. Send large arguments as \"payload\", and a large batch "
+                                 "in several requests."),
+        ec);
   }
   bool leave() {
     --depth_;
@@ -141,7 +170,8 @@ class Handler {
   bool digest_ = false;
   std::size_t depth_ = 0;
   Field field_ = Field::Other;  // whose value comes, at depth 1
-  bool begun_ = false;          // a part of that value has come
+  FieldKeeper keep_;
+  bool begun_ = false;  // a part of that value has come
   std::string key_, text_;
   bool has_text_ = false, has_payload_ = false;
   PayloadReader reader_;
@@ -156,6 +186,11 @@ json::parse_options options() {
 
 }  // namespace
 
+Error body_too_large(const FormSpec& spec) {
+  return fail(Code::TooLarge, "The body is larger than the " + std::to_string(spec.max_body) +
+                                  " bytes that this route takes. Send it in several requests.");
+}
+
 struct PayloadForm::Impl {
   json::basic_parser<Handler> parser{options()};
   const FormSpec* spec = nullptr;
@@ -167,9 +202,15 @@ struct PayloadForm::Impl {
   Handler& handler() { return parser.handler(); }
 
   void write(bool more, std::string_view piece) {
+    if (spec->max_body > 0 && fed + piece.size() > spec->max_body) return too_large();
     const std::size_t used = parser.write_some(more, piece.data(), piece.size(), error);
     if (!error && used < piece.size()) error = json::error::extra_data;
     fed += error ? used : piece.size();
+  }
+
+  void too_large() {
+    handler().problem() = body_too_large(*spec);
+    error = json::error::syntax;
   }
 
   // The inside of a payload goes to its reader directly; the parser sees the rest of the body and notices nothing.
@@ -184,7 +225,7 @@ struct PayloadForm::Impl {
 
   Error explain() {
     if (handler().problem()) return std::move(*handler().problem());
-    const std::string fields = "{" + quoted(spec->text_field) + ": ..., \"payload\": ...}";
+    const std::string fields = shape();
     if (fed == 0 && error == json::error::incomplete)
       return fail(Code::Invalid, "The body is empty; it must be a JSON object like " + fields + ".");
     if (error == json::error::too_deep)
@@ -195,8 +236,13 @@ struct PayloadForm::Impl {
   }
 
   Error missing(std::string_view field) {
-    return fail(Code::Invalid, "The field " + quoted(field) + " is missing; the body must be a JSON object like {" +
-                                   quoted(spec->text_field) + ": ..., \"payload\": ...}.");
+    return fail(Code::Invalid,
+                "The field " + quoted(field) + " is missing; the body must be a JSON object like " + shape() + ".");
+  }
+
+  std::string shape() const {
+    if (!spec->shape.empty()) return std::string(spec->shape);
+    return "{" + quoted(spec->text_field) + ": ..., \"payload\": ...}";
   }
 };
 
@@ -226,12 +272,17 @@ Result<Form> PayloadForm::finish() {
   if (!impl.error && !impl.parser.done()) impl.write(false, {});
   if (impl.error) return impl.explain();
   Handler& handler = impl.handler();
-  if (!handler.has_text()) return impl.missing(impl.spec->text_field);
-  if (!handler.has_payload()) return impl.missing("payload");
+  const bool needs_both = impl.spec->max_fields == 0;
+  if (needs_both && !handler.has_text()) return impl.missing(impl.spec->text_field);
+  if (needs_both && !handler.has_payload()) return impl.missing("payload");
   Form form;
-  TRY(form.payload, handler.reader().finish(impl.spec->function));
+  form.has_payload = handler.has_payload();
+  if (form.has_payload) {
+    TRY(form.payload, handler.reader().finish(impl.spec->function));
+    form.digest = handler.reader().digest();
+  }
   form.text = handler.take_text();
-  form.digest = handler.reader().digest();
+  form.fields = handler.take_fields();
   return form;
 }
 

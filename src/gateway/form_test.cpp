@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 #include "base/base64.h"
 #include "gateway/testing.h"
@@ -123,6 +124,41 @@ TEST(PayloadForm, TakesAPayloadOfExactlyTheLimit) {
   const std::string body = R"({"function_id":"a","payload":")" + text + "\"}";
   EXPECT_TRUE(read({body}, kCall, 0, bytes.size()));
   EXPECT_EQ(read({body}, kCall, 0, bytes.size() - 1).error().code, Code::TooLarge);
+}
+
+TEST(PayloadForm, KeepsTheFieldsBesideThePayloadAtAnyCut) {
+  constexpr FormSpec kFields{.max_fields = 1000, .shape = "{...}"};
+  const std::string body = R"({"a\u00e9":[1,-2,3.5,18446744073709551615,true,null,{"x":"y\nz"}],"payload":")" + kArgs +
+                           R"(","o":{"payload":"kept"}})";
+  for (std::size_t cut = 0; cut <= body.size(); ++cut) {
+    const auto form = read({body.substr(0, cut), body.substr(cut)}, kFields);
+    ASSERT_TRUE(form) << cut << form.error().message;
+    EXPECT_EQ(boost::json::serialize(*form->fields),
+              "{\"a\xc3\xa9\":[1,-2,3.5E0,18446744073709551615,true,null,{\"x\":\"y\\nz\"}],\"payload\":null,"
+              "\"o\":{\"payload\":\"kept\"}}")
+        << cut;
+    EXPECT_TRUE(form->has_payload);
+    EXPECT_EQ(form->payload.bytes.size(), 22u);
+  }
+  EXPECT_FALSE(read({R"({"a":1})"}, kFields)->has_payload);
+  EXPECT_THAT(read({R"({"payload":3})"}, kFields).error().message, HasSubstr("\"payload\" must be a string"));
+  EXPECT_THAT(read({"[]"}, kFields).error().message, HasSubstr("must be a JSON object"));
+  const auto large = read({R"({"a":")" + std::string(1000, 'x') + "\"}"}, kFields);
+  EXPECT_EQ(large.error().code, Code::TooLarge);
+  EXPECT_THAT(large.error().message, HasSubstr("1000 bytes"));
+  // What goes into the payload does not count.
+  EXPECT_TRUE(read({R"({"payload":")" + kArgs + std::string(2000, ' ') + "\"}"}, kFields));
+}
+
+TEST(PayloadForm, RefusesABodyOverTheLimitOfItsRoute) {
+  constexpr FormSpec kWhole{.max_fields = 1000, .payload = false, .shape = "{...}", .max_body = 30};
+  const auto fits = read({R"({"payload": "not decoded"})"}, kWhole);
+  ASSERT_TRUE(fits) << fits.error().message;
+  EXPECT_FALSE(fits->has_payload);
+  EXPECT_EQ(boost::json::serialize(*fits->fields), R"({"payload":"not decoded"})");
+  const auto large = read({R"({"payload": )", "\"" + std::string(30, 'x') + "\"}"}, kWhole);
+  EXPECT_EQ(large.error().code, Code::TooLarge);
+  EXPECT_THAT(large.error().message, HasSubstr("30 bytes"));
 }
 
 }  // namespace

@@ -20,8 +20,8 @@ namespace treadle::gateway {
 
 namespace {
 
-// libFuzzer's alarm (one every few seconds, without SA_RESTART) can interrupt any call here. An interrupted connect goes
-// on by itself: wait for its end.
+// libFuzzer's alarm (one every few seconds, without SA_RESTART) can interrupt any call here. An interrupted connect
+// goes on by itself: wait for its end.
 int connect_whole(int fd, const sockaddr_in& to) {
   if (connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0) return 0;
   if (errno != EINTR) return errno;
@@ -92,7 +92,8 @@ struct FuzzHarness::Impl {
       for (auto& [task, done] : std::exchange(store.waits, {})) done(fail(Code::NotFound, "no task"));
       char piece[4096];
       ssize_t got = 0;
-      while ((got = uninterrupted([&] { return recv(fd, piece, sizeof piece, 0); })) > 0) answers.append(piece, static_cast<std::size_t>(got));
+      while ((got = uninterrupted([&] { return recv(fd, piece, sizeof piece, 0); })) > 0)
+        answers.append(piece, static_cast<std::size_t>(got));
       ended = ended || got == 0;
     } while (handlers > 0);
   }
@@ -119,6 +120,7 @@ void FuzzHarness::run(std::string_view bytes, std::size_t cut) {
                      "a request was answered 500");
   close(fd);
   impl.store.tasks.clear();
+  impl.store.stories.clear();
   impl.store.keys.clear();
   if (impl.store.functions.size() > 100) impl.store.functions.clear();
 }

@@ -15,6 +15,16 @@ void task_result(Service&, const Request&, Responder);
 // Answers what is held by ?wait= with the present state, because the service stops.
 void release_waiting(Service&);
 
+void v1_register(Service&, const Request&, Responder);
+void v1_function(Service&, const Request&, Responder);
+void v1_functions(Service&, const Request&, Responder);
+void v1_submit(Service&, const Request&, Responder);
+void v1_submit_batch(Service&, const Request&, Responder);
+void v1_task(Service&, const Request&, Responder);
+void v1_tasks(Service&, const Request&, Responder);
+void v1_cancel(Service&, const Request&, Responder);
+void v1_workers(Service&, const Request&, Responder);
+
 void home(Service&, const Request&, Responder);
 void docs(Service&, const Request&, Responder);
 void asset(Service&, const Request&, Responder);

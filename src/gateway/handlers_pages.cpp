@@ -112,6 +112,7 @@ void readyz(Service& service, const Request&, Responder out) {
       .number("slots", status.slots)
       .number("slots_free", status.slots_free)
       .number("workers", status.workers.size());
+  if (!status.workers_at.empty()) body.text("workers_at", status.workers_at);
   Response response = json_response(why.empty() ? 200 : 503, body.take());
   if (!why.empty()) response.headers = "Retry-After: 1\r\n";
   out.send(std::move(response));

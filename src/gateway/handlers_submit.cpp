@@ -5,14 +5,14 @@
 
 #include "base/json_text.h"
 #include "gateway/digest.h"
+#include "gateway/errors.h"
 #include "gateway/form.h"
+#include "gateway/function_options.h"
 #include "gateway/handlers.h"
 #include "gateway/service.h"
 
 namespace treadle::gateway {
 namespace {
-
-Error stopping() { return fail(Code::Unavailable, "The service is shutting down and takes no new work. Try again."); }
 
 Error no_function(const std::string& id) {
   return fail(Code::NotFound, "There is no function " + id + ". Register it first: POST /register_function.");
@@ -41,26 +41,23 @@ void submit(const std::shared_ptr<Service>& service, store::Submission submissio
   });
 }
 
-// The options are the function's; asks the store for them when they are not cached.
 void submit_with_options(const std::shared_ptr<Service>& service, store::Submission submission, Responder out) {
   const FunctionId function = submission.function;
-  if (const core::Options* options = service->functions.find(function)) {
-    submission.options = *options;
-    return submit(service, std::move(submission), std::move(out));
-  }
-  service->store.get_function(function, [service, submission = std::move(submission),
-                                         out = std::move(out)](Result<core::Function> found) mutable {
-    if (!found && found.error().code == Code::NotFound) return out.fail(no_function(to_string(submission.function)));
-    if (!found) return out.fail(found.error());
-    submission.options = *service->functions.put(submission.function, std::move(found->options));
-    submit(service, std::move(submission), std::move(out));
-  });
+  with_options(
+      service, function,
+      [service, submission = std::move(submission), out = std::move(out)](Result<core::Options> options) mutable {
+        if (!options && options.error().code == Code::NotFound)
+          return out.fail(no_function(to_string(submission.function)));
+        if (!options) return out.fail(options.error());
+        submission.options = std::move(*options);
+        submit(service, std::move(submission), std::move(out));
+      });
 }
 
 }  // namespace
 
 void register_function(Service& service, const Request& request, Responder out) {
-  if (service.draining) return out.fail(stopping());
+  if (service.draining) return out.fail(no_new_work());
   auto form = request.form->finish();
   if (!form) return out.fail(form.error());
   core::Function function;
@@ -78,7 +75,7 @@ void register_function(Service& service, const Request& request, Responder out) 
 }
 
 void execute_function(Service& service, const Request& request, Responder out) {
-  if (service.draining) return out.fail(stopping());
+  if (service.draining) return out.fail(no_new_work());
   auto form = request.form->finish();
   if (!form) return out.fail(form.error());
   const auto function = FunctionId::parse(form->text);

@@ -4,9 +4,12 @@
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "base/assert.h"
 #include "gateway/errors.h"
+#include "gateway/request.h"
 #include "gateway/schemas.h"
 
 namespace treadle::gateway {
@@ -22,6 +25,33 @@ json::object content(std::string_view type, json::object schema) {
   return {{sv(type), json::object{{"schema", std::move(schema)}}}};
 }
 
+struct Query {
+  std::string_view name;
+  std::string_view description;
+  std::string_view schema;
+};
+
+constexpr Query kQueries[] = {
+    {"wait", "Seconds to hold the answer until the task has ended.",
+     R"({"type": "number", "minimum": 0, "maximum": 60, "default": 0})"},
+    {"result", "1: with the result, if there is one.", R"({"enum": [0, 1], "default": 0})"},
+    {"state", "Only tasks with this status.", R"({"enum": ["QUEUED", "RUNNING", "COMPLETED", "FAILED"]})"},
+    {"function_id", "Only calls of this function.", R"({"type": "string", "format": "uuid"})"},
+    {"group", "Only tasks of this group.", R"({"type": "string"})"},
+    {"limit", "Rows of the page.", R"({"type": "integer", "minimum": 1, "maximum": 1000, "default": 100})"},
+    {"cursor", "The next_cursor of the page before.", R"({"type": "string"})"},
+};
+
+json::object query_parameter(std::string_view name) {
+  for (const Query& one : kQueries)
+    if (one.name == name)
+      return {{"name", sv(name)},
+              {"in", "query"},
+              {"description", sv(one.description)},
+              {"schema", json::parse(sv(one.schema))}};
+  assert_failed("query_parameter", __FILE__, __LINE__, "a route names a parameter that is not described");
+}
+
 // Every {name} of the pattern is a path parameter.
 json::array parameters(const Route& route) {
   json::array out;
@@ -31,12 +61,8 @@ json::array parameters(const Route& route) {
     if (name.ends_with("_id")) schema["format"] = "uuid";
     out.push_back(json::object{{"name", sv(name)}, {"in", "path"}, {"required", true}, {"schema", std::move(schema)}});
   }
-  if (route.answer == Schema::ResultAnswer)
-    out.push_back(
-        json::object{{"name", "wait"},
-                     {"in", "query"},
-                     {"description", "Seconds to hold the answer until the task has ended."},
-                     {"schema", json::object{{"type", "number"}, {"minimum", 0}, {"maximum", 60}, {"default", 0}}}});
+  for (const std::string_view name : route.query)
+    if (!name.empty()) out.push_back(query_parameter(name));
   if (route.keyed)
     out.push_back(json::object{{"name", "Idempotency-Key"},
                                {"in", "header"},
@@ -45,33 +71,42 @@ json::array parameters(const Route& route) {
   return out;
 }
 
-std::string_view meaning_of(int status) {
-  for (int i = 0; i <= static_cast<int>(Code::Internal); ++i)
-    if (const ErrorRow& row = error_row(static_cast<Code>(i)); row.status == status) return row.when;
+std::string_view meaning_of(int status, bool v1) {
+  for (int i = 0; i <= static_cast<int>(Code::Internal); ++i) {
+    const ErrorRow& row = error_row(static_cast<Code>(i));
+    if ((v1 ? row.status_v1 : row.status) == status) return row.when;
+  }
   return reason_phrase(status);
 }
 
-json::object success(const Route& route) {
-  json::object out{{"description", "Done."}};
+json::object success(const Route& route, std::string_view text) {
+  json::object out{{"description", sv(text)}};
   if (route.answer != Schema::None) out["content"] = content(kJson, reference(schema_name(route.answer)));
   return out;
 }
 
+json::object failure(const Route& route, std::string_view text) {
+  const bool v1 = is_v1(route.pattern);
+  return {{"description", sv(text)},
+          {"content", content(v1 ? kProblemJson : kJson, reference(v1 ? "Problem" : "Error"))}};
+}
+
 json::object responses(const Route& route, const GatewayConfig& config) {
   json::object out;
-  out[std::to_string(route.creates ? config.created_status : 200)] = success(route);
+  out[std::to_string(route.creates ? config.created_status : route.success)] = success(route, "Done.");
   for (const int status : route.statuses) {
     if (status == 0) break;
-    const bool ready = route.answer == Schema::Ready;
-    out[std::to_string(status)] =
-        json::object{{"description", sv(ready ? "Not ready; `detail` says why." : meaning_of(status))},
-                     {"content", content(kJson, reference(ready ? "Ready" : "Error"))}};
+    json::object& response = out[std::to_string(status)].emplace_object();
+    if (status == 202)
+      response = success(route, "Asked for; the task has not ended yet.");
+    else if (route.answer == Schema::Ready)
+      response = success(route, "Not ready; `detail` says why.");
+    else
+      response = failure(route, meaning_of(status, is_v1(route.pattern)));
   }
   // Any route may answer these before its handler is asked.
-  out["421"] = json::object{{"description", "The Host header names somebody else (see --allow-host)."},
-                            {"content", content(kJson, reference("Error"))}};
-  out["403"] = json::object{{"description", "The Origin is not allowed (see --allow-origin)."},
-                            {"content", content(kJson, reference("Error"))}};
+  out["421"] = failure(route, "The Host header names somebody else (see --allow-host).");
+  out["403"] = failure(route, "The Origin is not allowed (see --allow-origin).");
   return out;
 }
 

@@ -16,6 +16,7 @@ struct AnswerFrame {
   bool head = false;   // HEAD: no body is sent
   bool close = false;  // the client wants no further answer
   bool http10 = false;
+  bool problems = false;    // errors are told as RFC 9457 says
   std::string cors_origin;  // "" = none
   std::size_t route = 0;    // for the metrics
   Instant started;

@@ -97,6 +97,8 @@ bool split_target(Request& request) {
   return true;
 }
 
+bool is_v1(std::string_view path) { return path == "/v1" || path.starts_with("/v1/"); }
+
 std::optional<std::string> query_value(std::string_view query, std::string_view name) {
   while (!query.empty()) {
     const std::string_view pair = query.substr(0, query.find('&'));

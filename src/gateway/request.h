@@ -43,6 +43,8 @@ struct Request {
 // Splits request.target into path and query, and `host` if it is in absolute form. False: not a target that we can
 // read.
 bool split_target(Request& request);
+// Whether a path belongs to /v1, whose errors are RFC 9457 problems.
+bool is_v1(std::string_view path);
 // The decoded value of a query parameter; nothing if it is absent. The first one counts.
 std::optional<std::string> query_value(std::string_view query, std::string_view name);
 // Whether a comma-separated header value (Accept, Accept-Encoding) names `token`, not with q=0.

@@ -4,6 +4,11 @@
 #include "gateway/errors.h"
 
 namespace treadle::gateway {
+namespace {
+
+std::string retry_after(const ErrorRow& row) { return "Retry-After: " + std::to_string(row.retry_after) + "\r\n"; }
+
+}  // namespace
 
 std::uint64_t Response::content_length() const {
   const std::uint64_t text = body.size() + suffix.size();
@@ -22,12 +27,34 @@ Response json_response(int status, std::string body) {
   return response;
 }
 
-Response error_response(int status, std::string_view detail) { return json_response(status, error_body(detail)); }
+Response error_response(int status, std::string_view detail) {
+  Response response = json_response(status, error_body(detail));
+  response.error = true;
+  return response;
+}
 
 Response error_response(const Error& error) {
   const ErrorRow& row = error_row(error.code);
   Response response = error_response(row.status, error.message.empty() ? row.when : error.message);
-  if (row.retry_after > 0) response.headers = "Retry-After: " + std::to_string(row.retry_after) + "\r\n";
+  response.code = error.code;
+  if (row.retry_after > 0 && row.status != 502) response.headers = retry_after(row);
+  return response;
+}
+
+Response as_problem(Response response) {
+  if (!response.error) return response;
+  std::string code;
+  if (response.code) {
+    const ErrorRow& row = error_row(*response.code);
+    response.status = row.status_v1;
+    if (row.retry_after > 0 && response.headers.find("Retry-After:") == std::string::npos)
+      response.headers += retry_after(row);
+    code = row.name;
+  } else {
+    code = problem_code(response.status);
+  }
+  response.body = problem_body(response.status, code, response.body);
+  response.content_type = kProblemJson;
   return response;
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -12,6 +13,7 @@
 namespace treadle::gateway {
 
 inline constexpr std::string_view kJson = "application/json";
+inline constexpr std::string_view kProblemJson = "application/problem+json";
 
 struct Response {
   enum class Blob : std::uint8_t {
@@ -28,7 +30,9 @@ struct Response {
   Blob blob_form = Blob::None;
   Buffer blob;
   std::string suffix;
-  bool close = false;  // the connection ends after this answer
+  bool close = false;        // the connection ends after this answer
+  bool error = false;        // `body` is {"detail": ...}
+  std::optional<Code> code;  // of an error that has one
 
   std::uint64_t content_length() const;
 };
@@ -36,6 +40,8 @@ struct Response {
 Response json_response(int status, std::string body);
 Response error_response(const Error& error);
 Response error_response(int status, std::string_view detail);
+// What an error of the root routes is on /v1: RFC 9457, with the statuses of /v1. Other answers stay as they are.
+Response as_problem(Response response);
 
 // Where answers go: a connection, or a recorder in a test.
 class ResponseSink {

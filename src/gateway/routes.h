@@ -17,7 +17,8 @@ struct Service;
 // Runs on the loop thread when the request is complete; answers now or later.
 using Handler = void (*)(Service&, const Request&, Responder);
 
-// The name of a schema in openapi.cpp; None: not JSON of ours.
+// The name of a schema; None: not JSON of ours. Up to Version they are built in schemas.cpp, the rest in
+// schemas_v1.cpp.
 enum class Schema : std::uint8_t {
   None,
   RegisterRequest,
@@ -29,7 +30,17 @@ enum class Schema : std::uint8_t {
   Welcome,
   Health,
   Ready,
-  Version
+  Version,
+  FunctionRequest,
+  Function,
+  FunctionPage,
+  TaskRequest,
+  TaskAccepted,
+  TaskBatch,
+  BatchAnswer,
+  Task,
+  TaskPage,
+  Workers
 };
 
 struct Route {
@@ -46,8 +57,10 @@ struct Route {
   std::string_view description{};
   Schema request = Schema::None;
   Schema answer = Schema::None;
-  std::array<int, 10> statuses{};  // besides 200 and what any route may answer; 0 = end
-  bool hidden = false;             // works, but is not advertised
+  std::array<std::string_view, 6> query{};  // parameters, by their names in openapi.cpp; "" = end
+  int success = 200;                        // if it does not create
+  std::array<int, 10> statuses{};           // besides that and what any route may answer; 0 = end
+  bool hidden = false;                      // works, but is not advertised
 };
 
 std::span<const Route> route_table();

@@ -12,5 +12,7 @@ namespace treadle::gateway {
 std::string_view schema_name(Schema schema);
 // Every named schema, and "Error".
 boost::json::object schemas();
+// Those of /v1, which are part of them.
+boost::json::object v1_schemas();
 
 }  // namespace treadle::gateway

@@ -18,11 +18,15 @@
 
 namespace treadle::gateway {
 
+struct Service;
+
 // A request that is held until its task ends (?wait=).
 struct Waiting {
   Responder out;
   TaskId task;
-  std::string shown_id;  // as the client wrote it
+  std::string shown_id;                        // as the client wrote it
+  void (*read)(Service&, Waiting&) = nullptr;  // answers with the present state
+  bool with_result = false;                    // /v1: it was asked for
 };
 
 struct Service : std::enable_shared_from_this<Service> {

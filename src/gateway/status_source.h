@@ -27,6 +27,7 @@ struct Status {
   std::string mode;  // "local", "push", "pull"; "" = this process has no dispatcher
   std::uint32_t slots = 0;
   std::uint32_t slots_free = 0;
+  std::string workers_at;  // where workers connect, in push and pull: "tcp://127.0.0.1:7001"
   bool draining = false;
   std::string not_ready;  // "" = ready; else one sentence that says why not
   std::vector<WorkerStatus> workers;

@@ -57,6 +57,8 @@ void FakeStore::submit(std::vector<store::Submission> batch,
     } else {
       if (!item.idempotency_key.empty()) keys[item.idempotency_key] = {item.body_digest, item.id};
       tasks[item.id].id = item.id;
+      tasks[item.id].function = item.function;
+      stories[item.id].options = item.options;
       answers.push_back(store::SubmitAnswer{item.id, false});
       if (keep_submissions) submissions.push_back(std::move(item));
     }
@@ -80,6 +82,50 @@ void FakeStore::get(std::vector<TaskId> ids, bool with_results,
   for (const TaskId id : ids) views.push_back(view(id, with_results));
   if (!hold) return done(std::move(views));
   held.emplace_back([views = std::move(views), done = std::move(done)]() mutable { done(std::move(views)); });
+}
+
+void FakeStore::story(TaskId id, store::Done<Result<store::TaskStory>> done) {
+  auto now = view(id, false);
+  if (!now) return done(now.error());
+  const auto told = stories.find(id);
+  store::TaskStory story = told == stories.end() ? store::TaskStory{} : told->second;
+  story.view = std::move(*now);
+  story.result_bytes = tasks[id].result.bytes.size();
+  done(std::move(story));
+}
+
+void FakeStore::list(store::ListFilter filter, store::Done<Result<store::TaskPage>> done) {
+  if (broken) return done(*broken);
+  if (keep_submissions) lists.push_back(filter);
+  store::TaskPage page;
+  for (auto at = tasks.rbegin(); at != tasks.rend() && page.tasks.size() < filter.limit; ++at)
+    page.tasks.push_back(at->second);
+  if (page.tasks.size() == filter.limit) page.next_cursor = "7";
+  done(std::move(page));
+}
+
+void FakeStore::cancel(TaskId id, std::string reason, store::Done<Result<store::CancelAnswer>> done) {
+  if (broken) return done(*broken);
+  const auto at = tasks.find(id);
+  if (at == tasks.end()) return done(store::CancelAnswer::Missing);
+  if (core::is_terminal(at->second.state)) return done(store::CancelAnswer::Terminal);
+  stories[id].cancel_requested = at->second.state != core::TaskState::Queued;
+  if (stories[id].cancel_requested) return done(store::CancelAnswer::Requested);
+  at->second.state = core::TaskState::Failed;
+  at->second.error_kind = core::ErrorKind::Cancelled;
+  stories[id].error_message = std::move(reason);
+  done(store::CancelAnswer::Cancelled);
+}
+
+void FakeStore::list_functions(std::string, std::uint32_t limit,
+                               store::Done<Result<std::vector<store::FunctionSummary>>> done) {
+  if (broken) return done(*broken);
+  std::vector<store::FunctionSummary> page;
+  for (const auto& [id, one] : functions) {
+    if (page.size() == limit) break;
+    page.push_back({id, one.name, one.digest, one.body.bytes.size(), WallMs{1'000}, "c" + std::to_string(page.size())});
+  }
+  done(std::move(page));
 }
 
 void FakeStore::release() {
@@ -222,6 +268,11 @@ bool Client::closed() { return buffer_.empty() && !fill(); }
 
 Answer Client::get(const std::string& path, const std::string& headers) {
   send("GET " + path + " HTTP/1.1\r\nHost: " + host_ + "\r\n" + headers + "\r\n");
+  return read();
+}
+
+Answer Client::remove(const std::string& path) {
+  send("DELETE " + path + " HTTP/1.1\r\nHost: " + host_ + "\r\n\r\n");
   return read();
 }
 

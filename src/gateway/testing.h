@@ -30,6 +30,8 @@ class FakeStore final : public store::Store {
  public:
   std::map<FunctionId, core::Function> functions;
   std::map<TaskId, store::TaskView> tasks;
+  std::map<TaskId, store::TaskStory> stories;  // what else there is to tell
+  std::vector<store::ListFilter> lists;        // that were asked for
   std::map<std::string, std::pair<Digest, TaskId>> keys;
   std::vector<store::Submission> submissions;  // their arguments are kept for inspection
   std::optional<Error> broken;                 // answers everything with this
@@ -50,16 +52,18 @@ class FakeStore final : public store::Store {
               store::Done<Result<std::vector<Result<store::SubmitAnswer>>>> done) override;
   void get(std::vector<TaskId> ids, bool with_results, store::Done<std::vector<Result<store::TaskView>>> done) override;
   void wait(TaskId id, Instant deadline, store::Done<Result<store::TaskView>> done) override;
+  void list_functions(std::string cursor, std::uint32_t limit,
+                      store::Done<Result<std::vector<store::FunctionSummary>>> done) override;
+  void story(TaskId id, store::Done<Result<store::TaskStory>> done) override;
+  void list(store::ListFilter filter, store::Done<Result<store::TaskPage>> done) override;
+  // Queued: Cancelled; claimed or running: Requested.
+  void cancel(TaskId id, std::string reason, store::Done<Result<store::CancelAnswer>> done) override;
   store::Counters counters() const override { return figures; }
   store::Level level() const override { return store::Level::Power; }
   std::string describe() const override { return "fake store"; }
 
   // Nobody in this folder asks these.
   void get_body(Digest, store::Done<Result<core::Payload>>) override {}
-  void list_functions(std::string, std::uint32_t, store::Done<Result<std::vector<store::FunctionSummary>>>) override {}
-  void story(TaskId, store::Done<Result<store::TaskStory>>) override {}
-  void list(store::ListFilter, store::Done<Result<store::TaskPage>>) override {}
-  void cancel(TaskId, std::string, store::Done<Result<store::CancelAnswer>>) override {}
   void claim(store::ClaimRequest, store::Done<Result<store::ClaimAnswer>>) override {}
   void started(std::vector<store::StartedItem>) override {}
   void finish(SessionId, std::vector<store::FinishItem>,
@@ -75,7 +79,10 @@ class FakeStore final : public store::Store {
                 store::Done<Result<std::vector<store::AdoptAnswer>>>) override {}
   void reap(SessionId, std::uint64_t, store::Done<Result<bool>>) override {}
   void report_workers(SessionId, std::vector<store::WorkerReport> workers) override { reports = std::move(workers); }
-  void workers(store::Done<Result<std::vector<store::WorkerReport>>> done) override { done(reports); }
+  void workers(store::Done<Result<std::vector<store::WorkerReport>>> done) override {
+    if (broken) return done(*broken);
+    done(reports);
+  }
   int wake_fd() const override { return -1; }
   bool turn(Instant) override { return false; }
   Instant next_deadline() const override { return Instant::never(); }
@@ -141,6 +148,7 @@ class Client {
   bool closed();              // the server closes without a further byte
 
   Answer get(const std::string& path, const std::string& headers = "");
+  Answer remove(const std::string& path);  // DELETE
   Answer post(const std::string& path, const std::string& body, const std::string& headers = "");
 
  private:

@@ -119,6 +119,7 @@ class Ledger {
   std::uint64_t running() const { return running_; }
   std::uint64_t delayed() const { return delayed_.size(); }
   std::string cancel_reason(std::uint32_t slot) const;
+  void tell(std::uint32_t slot, TaskStory& story) const;  // what the table does not know: claims live here only
 
  private:
   // Of few tasks: what has no place in an entry.

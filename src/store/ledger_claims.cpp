@@ -126,6 +126,18 @@ void Ledger::started(const StartedItem& item, Now now, Decisions& out) {
   out.changes.push_back(change::Start{entry.seq, entry.attempt, item.token, holding.worker, holding.times});
 }
 
+void Ledger::tell(std::uint32_t slot, TaskStory& story) const {
+  const Entry& entry = entries_[slot];
+  story.view.state = entry.state;
+  story.view.attempt = entry.attempt;
+  story.claimed = story.started = WallMs{};
+  const auto held = holdings_.find(slot);
+  if (entry.state == TaskState::Queued || held == holdings_.end()) return;
+  story.claimed = held->second.times.claimed;
+  story.started = held->second.times.started;
+  if (!held->second.worker.empty()) story.worker = held->second.worker;
+}
+
 // ---- sessions ----
 
 AdoptAnswer Ledger::adopt(SessionId to, core::Held attempt) {

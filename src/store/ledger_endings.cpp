@@ -60,6 +60,7 @@ FinishAnswer Ledger::finish(FinishItem& item, Now now, Decisions& out) {
   if (!item.token || holding == holdings_.end() || holding->second.token != item.token) return FinishAnswer::Stale;
   if (entries_[slot].is(Entry::kEnding)) return FinishAnswer::Duplicate;
   release(slot);
+  if (!item.worker.is_nil()) holding->second.worker = to_string(item.worker);
   end(slot, std::move(item.outcome), item.token, now, out);
   return FinishAnswer::Applied;
 }

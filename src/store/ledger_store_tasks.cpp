@@ -232,10 +232,7 @@ void LedgerStore::get(std::vector<TaskId> ids, bool with_results, Done<std::vect
 void LedgerStore::story(TaskId id, Done<Result<TaskStory>> done) {
   table_->read_story(id, [this, id, done = std::move(done)](Result<TaskStory> story) mutable {
     const std::uint32_t slot = ledger_->find(id);
-    if (story && slot != Ledger::kNone && !core::is_terminal(story->view.state)) {  // claims are not in the table
-      story->view.state = ledger_->entry(slot).state;
-      story->view.attempt = ledger_->entry(slot).attempt;
-    }
+    if (story && slot != Ledger::kNone && !core::is_terminal(story->view.state)) ledger_->tell(slot, *story);
     done(std::move(story));
   });
 }

@@ -70,13 +70,15 @@ struct TaskView {
 
 // All there is to tell about a task (`why`, /v1/tasks/{id}); read from the table, not from the hot cache.
 struct TaskStory {
-  TaskView view;
+  TaskView view;                   // without the result
+  std::uint64_t result_bytes = 0;  // 0 until it ended
   std::uint32_t losses = 0;
   std::uint32_t kills = 0;
   std::string worker;      // that held the last attempt
   std::string last_error;  // of the last attempt that was lost, beside the present state
   std::string error_type, error_message, traceback, output;
   WallMs accepted, claimed, started, finished;  // 0 = not yet
+  WallMs not_before;                            // 0 = at once
   core::Measures measures;
   bool cancel_requested = false;
   core::Options options;

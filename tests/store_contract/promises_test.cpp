@@ -173,6 +173,43 @@ TEST_P(Promises, ASuspectRunsOnceMoreAloneAndIsNotCounted) {
   EXPECT_EQ(store_.story(id)->losses + store_.story(id)->kills, 0u);
 }
 
+TEST_P(Promises, TheStoryKnowsAClaimThatIsKeptInMemoryAndTheWorkerOfAShortTask) {
+  Submission s = store_.submission(store_.function());
+  s.delay_ms = 1;
+  const TaskId id = store_.submit_one(std::move(s));
+  auto story = store_.story(id);
+  ASSERT_TRUE(story);
+  EXPECT_EQ(story->not_before.ms, story->accepted.ms + 1);
+  EXPECT_EQ(story->claimed.ms, 0);
+  const SessionId session = store_.session();
+  core::Attempt a;
+  std::uint64_t call = 0;
+  store_.turn_until([&] {
+    ClaimAnswer answer = store_.claim(store_.request(session, ++call, 1));
+    if (answer.attempts.empty()) return false;
+    a = std::move(answer.attempts[0]);
+    return true;
+  });
+  ASSERT_EQ(a.task, id);
+  story = store_.story(id);
+  EXPECT_EQ(story->view.state, TaskState::Claimed);
+  EXPECT_GE(story->claimed.ms, story->accepted.ms);
+  EXPECT_EQ(story->started.ms, 0);
+  EXPECT_EQ(store_.requeue(session, a, GiveBack::WorkerLost), RequeueAnswer::Queued);
+  EXPECT_EQ(store_.story(id)->claimed.ms, 0) << "nobody holds it";
+  a = store_.claim_one(session, ++call);
+  const WorkerId worker(Uuid{7, 7});
+  FinishItem item{a.task, a.token, {}, worker};
+  item.outcome.result.bytes = Buffer::of("result");
+  ASSERT_TRUE(store_.ask<Result<std::vector<FinishAnswer>>>(
+      [&](auto done) { store_->finish(session, {item}, std::move(done)); }));
+  story = store_.story(id);
+  EXPECT_EQ(story->worker, to_string(worker)) << "its start was never reported";
+  EXPECT_EQ(story->result_bytes, 6u);
+  EXPECT_TRUE(story->view.result.bytes.empty()) << "a story does not read the result";
+  EXPECT_GE(story->claimed.ms, story->accepted.ms);
+}
+
 TEST_P(Promises, TheStoryTellsHowATaskEnded) {
   Submission s = store_.submission(store_.function());
   s.group = "g";

@@ -168,7 +168,8 @@ void MemoryTable::read_story(TaskId id, Done<Result<TaskStory>> done) {
   const Row* row = find(id);
   if (!row) return done(fail(Code::NotFound, "There is no task " + to_string(id) + "."));
   TaskStory story;
-  story.view = view_of(*row, true);
+  story.view = view_of(*row, false);
+  story.result_bytes = row->outcome.result.bytes.size();
   story.losses = row->live.losses;
   story.kills = row->live.kills;
   story.worker = row->live.worker;
@@ -181,6 +182,7 @@ void MemoryTable::read_story(TaskId id, Done<Result<TaskStory>> done) {
   story.claimed = row->live.times.claimed;
   story.started = row->live.times.started;
   story.finished = row->finished;
+  story.not_before = row->live.not_before;
   story.measures = row->outcome.measures;
   story.cancel_requested = row->live.cancel_requested;
   story.options = row->live.options;

@@ -77,6 +77,7 @@ Queries::Queries(const std::string& path, const Blobs& blobs) : db_(path, Databa
                        "t.accepted, t.claimed, t.started,"
                        " t.finished, t.exit_code, t.signal, t.peak_rss, t.cpu_us, t.started_ns, t.finished_ns, "
                        "t.cancel_requested, t.task_group,"
+                       " t.not_before,"
                        " r.error_type, r.error_message, r.traceback, r.output, " +
                        prefixed(kOptionNames, "t.") + from + "LEFT JOIN results r ON r.seq = t.seq WHERE t.id = ?");
   list_ =
@@ -162,9 +163,7 @@ Result<TaskStory> Queries::story(TaskId id) try {
   TaskStory story;
   story.view = view_of(row, 0);
   story.view.result.facts = core::PayloadFacts::unpack(static_cast<std::uint32_t>(row.integer(7)));
-  if (row.integer(6) > 0) {
-    TRY(story.view.result.bytes, result_bytes(row.integer(5), id));
-  }
+  story.result_bytes = static_cast<std::uint64_t>(row.integer(6));
   story.losses = static_cast<std::uint32_t>(row.integer(8));
   story.kills = static_cast<std::uint32_t>(row.integer(9));
   story.worker = row.text(10);
@@ -181,11 +180,12 @@ Result<TaskStory> Queries::story(TaskId id) try {
   story.measures.finished_ns = row.integer(21);
   story.cancel_requested = row.integer(22) != 0;
   story.group = row.text(23);
-  story.error_type = row.text(24);
-  story.error_message = row.text(25);
-  story.traceback = row.text(26);
-  story.output = row.text(27);
-  story.options = read_options(row, 28);
+  story.not_before = {row.integer(24)};
+  story.error_type = row.text(25);
+  story.error_message = row.text(26);
+  story.traceback = row.text(27);
+  story.output = row.text(28);
+  story.options = read_options(row, 29);
   return story;
 } catch (const SqliteError& error) {
   return read_error(error);

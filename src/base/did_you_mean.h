@@ -5,8 +5,8 @@
 #include <string_view>
 #include <vector>
 
-namespace treadle::cli {
+namespace treadle {
 
 std::string_view did_you_mean(std::string_view word, const std::vector<std::string_view>& names);
 
-}  // namespace treadle::cli
+}  // namespace treadle

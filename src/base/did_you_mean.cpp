@@ -1,9 +1,9 @@
-#include "cli/did_you_mean.h"
+#include "base/did_you_mean.h"
 
 #include <algorithm>
 #include <numeric>
 
-namespace treadle::cli {
+namespace treadle {
 namespace {
 
 // Levenshtein distance, one row at a time.
@@ -36,4 +36,4 @@ std::string_view did_you_mean(std::string_view word, const std::vector<std::stri
   return best;
 }
 
-}  // namespace treadle::cli
+}  // namespace treadle
