@@ -73,5 +73,100 @@ TEST(Codec, GivesBackAnyDispatcherMessage) {
   EXPECT_GT(with_refs, 10u);
 }
 
+core::DispatcherMessage attempts_with(const std::vector<std::size_t>& sizes) {
+  core::DispatcherMessage message;
+  for (const std::size_t size : sizes) {
+    core::Attempt attempt;
+    attempt.token = Token{message.attempts.size() + 1};
+    attempt.args.bytes = Buffer::of(std::string(size, static_cast<char>('a' + message.attempts.size() % 26)));
+    message.attempts.push_back(attempt);
+  }
+  return message;
+}
+
+TEST(Codec, PayloadsGoWhereTheirSizeSays) {
+  const auto message = attempts_with({0, limits::kPacked, limits::kPacked + 1, limits::kInline, limits::kInline + 1});
+  Offers offers;
+  const Frames frames = encode(message, &offers);
+  ASSERT_EQ(frames.size(), 5u);
+  EXPECT_EQ(frames[2].size(), limits::kPacked);
+  EXPECT_EQ(frames[3], message.attempts[2].args.bytes);
+  EXPECT_EQ(frames[3].data(), message.attempts[2].args.bytes.data()) << "copied";
+  EXPECT_EQ(frames[4].size(), limits::kInline);
+  ASSERT_EQ(offers.size(), 1u);
+  EXPECT_EQ(offers[0].bytes.data(), message.attempts[4].args.bytes.data()) << "copied";
+  const auto decoded = decode_dispatcher(frames);
+  ASSERT_TRUE(decoded);
+  EXPECT_EQ(decoded->refs,
+            (std::vector<BlobRef>{
+                {{Slot::Part::Args, false, 4}, sha256(message.attempts[4].args.bytes.view()), limits::kInline + 1}}));
+  EXPECT_EQ(decoded->message.attempts[3].args.bytes.data(), frames[4].data()) << "copied";
+}
+
+TEST(Codec, MessageHasAtMostAMebibyteInside) {
+  const auto message = attempts_with(std::vector<std::size_t>(100, 60'000));
+  Offers offers;
+  const Frames frames = encode(message, &offers);
+  EXPECT_LE(inline_bytes(frames), limits::kMaxInlineBatch);
+  EXPECT_EQ(offers.size(), 100 - limits::kMaxInlineBatch / 60'000);
+  auto decoded = decode_dispatcher(frames);
+  ASSERT_TRUE(decoded);
+  fill_all(*decoded, offers);
+  EXPECT_EQ(dump(decoded->message), dump(message));
+}
+
+TEST(Codec, TextsStayOutTooWhenThereIsNoRoom) {
+  core::WorkerMessage message;
+  message.seq = 1;
+  for (std::uint64_t i = 1; i <= 64; ++i) {
+    core::OutcomeReport report{{TaskId(Uuid{i, i}), Token{i}}, {}};
+    report.outcome.kind = core::ErrorKind::Crashed;
+    report.outcome.output = std::string(limits::kOutputKept, static_cast<char>(i));
+    report.outcome.traceback = "short enough to stay in";
+    message.outcomes.push_back(report);
+  }
+  Offers offers;
+  const Frames frames = encode(message, &offers);
+  EXPECT_EQ(offers.size(), 64 - 15);  // 16 would leave no room for the tracebacks
+  for (const Buffer& frame : frames) EXPECT_LE(frame.size(), limits::kMaxFrame);
+  auto decoded = decode_worker(frames);
+  ASSERT_TRUE(decoded);
+  fill_all(*decoded, offers);
+  EXPECT_EQ(dump(decoded->message), dump(message));
+}
+
+TEST(Codec, LargestBatchesKeepFramesAndHeaderInBounds) {
+  // A worker of 1,000 slots that holds all that may be prefetched, and says so.
+  core::WorkerMessage message;
+  message.names_held = true;
+  message.held.resize(1000 * (1 + limits::kMaxPrefetchPerSlot), {TaskId(Uuid{~0ull, ~0ull}), Token{~0ull}});
+  const Frames frames = encode(message);
+  EXPECT_LE(frames[1].size(), limits::kMaxFrame);
+  const auto decoded = decode_worker(frames);
+  ASSERT_TRUE(decoded) << decoded.error().message;
+  EXPECT_EQ(decoded->message.held, message.held);
+}
+
+TEST(Codec, DurationsAreRoundedUpToMilliseconds) {
+  auto message = attempts_with({1});
+  message.attempts[0].time_limit = 1ns;
+  message.attempts[0].retry_delay = 1001us;
+  message.heartbeat = 2ms;
+  const auto decoded = decode_dispatcher(encode(message));
+  ASSERT_TRUE(decoded);
+  EXPECT_EQ(decoded->message.attempts[0].time_limit, 1ms);
+  EXPECT_EQ(decoded->message.attempts[0].retry_delay, 2ms);
+  EXPECT_EQ(decoded->message.heartbeat, 2ms);
+}
+
+TEST(Codec, NamesThatAreNotUtf8AreMadeSo) {
+  core::WorkerMessage message;
+  message.registers = true;
+  message.info.host = "caf\xe9";
+  const auto decoded = decode_worker(encode(message));
+  ASSERT_TRUE(decoded) << decoded.error().message;
+  EXPECT_EQ(decoded->message.info.host, "caf\xef\xbf\xbd");
+}
+
 }  // namespace
 }  // namespace treadle::transport
