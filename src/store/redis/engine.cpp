@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include <boost/asio/io_context.hpp>
-
-#include "store/redis/redis_store.h"
+#include "store/redis/loop.h"
 
 namespace treadle::store::redis {
 namespace {
@@ -163,8 +161,7 @@ bool Engine::run_until_idle(Duration limit) {
     client_.flush();
     bulk_.flush();
     if (later_.empty() && caller_.in_flight() + bulk_.in_flight() == 0 && submitter_.idle()) return true;
-    if (io_.stopped()) io_.restart();
-    io_.run_one_for(std::chrono::duration_cast<std::chrono::milliseconds>(kStep));
+    run_one(io_, kStep);
   }
   return false;
 }

@@ -9,6 +9,11 @@
 
 namespace treadle::store::redis {
 
+void run_one(boost::asio::io_context& io, Duration limit) {
+  if (io.stopped()) io.restart();
+  io.run_one_for(limit);
+}
+
 void soon(boost::asio::io_context& io, Callback<void()> call) { boost::asio::post(io, std::move(call)); }
 
 struct Timer::Impl {

@@ -1,4 +1,4 @@
-// What the client needs of the event loop, so that its other files need no Asio: a timer, and "soon".
+// What the client needs of the event loop, so that its other files need no Asio: a timer, "soon", and a turn.
 #pragma once
 
 #include <memory>
@@ -14,6 +14,9 @@ namespace treadle::store::redis {
 
 // Runs `call` from a handler of its own.
 void soon(boost::asio::io_context& io, Callback<void()> call);
+
+// Runs one handler, or waits for one at most so long: for the start and the end, when nobody else runs the loop.
+void run_one(boost::asio::io_context& io, Duration limit);
 
 // Loop thread. The callback cannot outlive the timer; it may start the timer again, or destroy it.
 class Timer {

@@ -3,24 +3,22 @@
 #include <optional>
 #include <utility>
 
-#include <boost/asio/io_context.hpp>
-
 #include "store/redis/engine.h"
+#include "store/redis/loop.h"
 #include "store/redis/probe.h"
 
 namespace treadle::store {
 namespace {
 
-constexpr Duration kLayoutLimit = 5s;           // for the first look at what Redis holds
-constexpr std::chrono::milliseconds kStep{10};  // of the loop while we run it ourselves; the probe ends by itself
+constexpr Duration kLayoutLimit = 5s;  // for the first look at what Redis holds
+constexpr Duration kStep = 10ms;       // of the loop while we run it ourselves; the probe ends by itself
 
 Result<redis::Findings> look(boost::asio::io_context& io, redis::Engine& engine) {
   std::optional<Result<redis::Findings>> found;
   redis::probe(io, engine.client(), [&found](Result<redis::Findings> findings) { found = std::move(findings); });
   while (!found) {
     engine.client().flush();
-    if (io.stopped()) io.restart();
-    io.run_one_for(kStep);
+    redis::run_one(io, kStep);
   }
   return std::move(*found);
 }
