@@ -11,6 +11,8 @@ import pytest
 
 import wire
 
+pytestmark = pytest.mark.cells
+
 STYLES = {
     "76 columns and a newline": lambda raw: wire.armor(raw),
     "stripped": lambda raw: wire.armor(raw).strip(),

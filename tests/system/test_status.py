@@ -8,6 +8,8 @@ import pytest
 import wire
 from server import PATIENCE, eventually
 
+pytestmark = pytest.mark.cells
+
 
 def sleep(seconds):
     import time
