@@ -14,7 +14,7 @@ from server import BIN, Server
 def pytest_configure(config):
     config.addinivalue_line(
         "markers",
-        "cells(*names, slow=False): runs on these forms of the service (all six without names); slow: without --all only on a few",
+        "cells(*names, slow=False): runs on these forms of the service, without names on all six; slow: some only with --all",
     )
 
 
@@ -25,10 +25,9 @@ def pytest_generate_tests(metafunc):
     mark = metafunc.definition.get_closest_marker("cells")
     names = (mark.args or cluster.ALL) if mark else [cluster.DEFAULT]
     few = mark and mark.kwargs.get("slow")
-    chosen = [
-        pytest.param(name, marks=[pytest.mark.slow] if few and name not in cluster.FEW else []) for name in names
-    ]
-    metafunc.parametrize("cell", chosen, indirect=True, scope="session")
+    if few:
+        names = [name if name in cluster.FEW else pytest.param(name, marks=pytest.mark.slow) for name in names]
+    metafunc.parametrize("cell", names, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Programs that a test starts and ends by pid: roles of the binary, and a Redis of its own."""
 
+import json
 import os
 import pathlib
 import re
@@ -132,11 +133,8 @@ class Redis:
         return self.cli(*words).splitlines()
 
     def hash(self, key):
-        """The fields of a hash. None of the names or values may contain a newline in quoted form."""
-        done = self.run_cli(["--no-raw", "--json", "-3", "hgetall", key])
-        import json
-
-        return json.loads(done.stdout)
+        """The fields of a hash, with their values as they are."""
+        return json.loads(self.cli("-3", "--json", "hgetall", key))
 
     def run_cli(self, words, seconds=20):
         return subprocess.run(
