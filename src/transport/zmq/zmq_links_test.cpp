@@ -204,6 +204,8 @@ TEST_P(Blobs, ArgumentsTooLargeForAMessageArriveWhole) {
   const std::string text = big_text(9'000'001);
   DispatcherMessage m = answer(1);
   m.attempts.resize(1);
+  m.attempts[0].task = TaskId{Uuid{5, 6}};
+  m.attempts[0].token = Token{9};
   m.attempts[0].args.bytes = Buffer::of(text);
   dispatcher_->send(kWorker, m);
   ASSERT_TRUE(until([&] { return down_.size() == 1; }));
