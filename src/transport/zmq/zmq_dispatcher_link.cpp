@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/limits.h"
+#include "transport/oversized.h"
 
 namespace treadle::transport {
 namespace {
@@ -82,6 +83,7 @@ void ZmqDispatcherLink::take_message(Instant now, Frames envelope, int connectio
   const WorkerId worker = decoded->message.worker;
   decoded->message.asks = decoded->marks.asks;
   decoded->message.wait = decoded->marks.wait;
+  fail_oversized(*decoded, pull_config_.max_blob);
   peer.pull.take(std::move(*decoded));
   if (!peer.blob_request.empty()) send_frames(worker, peer, peer.blob_request);
   go_on_pulling(now, worker, peer);

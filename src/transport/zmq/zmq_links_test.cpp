@@ -34,7 +34,7 @@ Frames text_frames(std::initializer_list<std::string> parts) {
 class Wire : public ::testing::Test {
  protected:
   void open(Mode mode) {
-    auto listening = ZmqDispatcherLink::listen(context_, mode, "tcp://127.0.0.1:*", kMaxBlob);
+    auto listening = ZmqDispatcherLink::listen(context_, mode, "tcp://127.0.0.1:*", max_blob_);
     ASSERT_TRUE(listening) << listening.error().message;
     dispatcher_ = std::move(*listening);
     endpoint_ = dispatcher_->socket().endpoint();
@@ -86,6 +86,7 @@ class Wire : public ::testing::Test {
     return m;
   }
 
+  std::uint64_t max_blob_ = kMaxBlob;  // of the dispatcher
   ZmqContext context_;
   std::unique_ptr<ZmqDispatcherLink> dispatcher_;
   std::unique_ptr<ZmqWorkerLink> worker_;
@@ -239,6 +240,26 @@ TEST_P(Blobs, ResultsTooLargeForAMessageArriveWholeThoughTheWorkerGoesOnTalking)
   EXPECT_TRUE(up_[1].outcomes[0].outcome.result.bytes.view() == text);
   for (std::uint64_t i = 0; i < 20; ++i) EXPECT_EQ(up_[i].seq, i + 1);
   EXPECT_FALSE(dispatcher_->alive().empty());
+}
+
+TEST_P(Blobs, ResultOverTheDispatchersLimitFailsItsTaskAndNoOther) {
+  max_blob_ = 1'000'000;
+  open(GetParam());
+  WorkerMessage m = message(1);
+  m.outcomes.resize(3);
+  for (std::uint64_t i = 0; i < 3; ++i) m.outcomes[i].attempt = {TaskId{Uuid{5, i}}, Token{i + 1}};
+  m.outcomes[0].outcome.result.bytes = Buffer::of(big_text(900'000));
+  m.outcomes[1].outcome.result.bytes = Buffer::of(big_text(1'000'001));
+  worker_->send(m);
+  ASSERT_TRUE(until([&] { return up_.size() == 1; }));
+  EXPECT_TRUE(up_[0].outcomes[0].outcome.completed());
+  EXPECT_EQ(up_[0].outcomes[0].outcome.result.bytes.size(), 900'000u);
+  const core::Outcome& over = up_[0].outcomes[1].outcome;
+  EXPECT_EQ(over.kind, core::ErrorKind::ResultTooLarge);
+  EXPECT_NE(over.error_message.find("1000001 bytes"), std::string::npos) << over.error_message;
+  EXPECT_NE(over.error_message.find("--max-payload"), std::string::npos);
+  EXPECT_FALSE(over.result.bytes.empty());
+  EXPECT_TRUE(up_[0].outcomes[2].outcome.completed());
 }
 
 // What any program may send to the port.
