@@ -108,7 +108,7 @@ Result<void> Node::start_dispatcher() {
                                      "there yet; allow it with --insecure-public, or use 127.0.0.1");
     const std::string endpoint = "tcp://" + (o.host == "localhost" ? std::string("127.0.0.1") : o.host) + ":" +
                                  (o.port == 0 ? std::string("*") : std::to_string(o.port));
-    auto listening = transport::ZmqDispatcherLink::listen(zmq_, o.mode, endpoint);
+    auto listening = transport::ZmqDispatcherLink::listen(zmq_, o.mode, endpoint, options_.http.max_payload);
     if (!listening && listening.error().code == Code::Conflict)
       return fail(Code::Conflict, "port " + std::to_string(o.port) + " is taken by " +
                                       port_owner(static_cast<std::uint16_t>(o.port)) +
@@ -127,7 +127,8 @@ Result<void> Node::start_dispatcher() {
 Result<void> Node::start_worker() {
   transport::WorkerLink* link = &inproc_.worker_end();
   if (!options_.has_dispatcher) {
-    TRY(worker_link_, transport::ZmqWorkerLink::connect(zmq_, options_.dispatch.mode, options_.dispatcher_endpoint));
+    TRY(worker_link_, transport::ZmqWorkerLink::connect(zmq_, options_.dispatch.mode, options_.dispatcher_endpoint,
+                                                        options_.http.max_payload));
     link = worker_link_.get();
     wake_on(worker_link_->socket().wake_fd());
     wake_on(worker_link_->socket().monitor_fd());

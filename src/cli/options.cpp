@@ -41,6 +41,9 @@ struct Form {
   Form(const char* verb, const char* about, const char* examples) : app(about, std::string("treadle ") + verb) {
     options.verb = verb;
     app.footer(examples);
+    app.add_option("--max-payload", options.http.max_payload,
+                   "largest payload in bytes, before base64 (default: 128 MiB); the same for all parts")
+        ->envname("TREADLE_MAX_PAYLOAD");
     app.add_option("--log-level", options.log_level, "debug, info, warning or error")
         ->envname("TREADLE_LOG_LEVEL")
         ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
@@ -65,8 +68,6 @@ void add_http(Form& form) {
   form.app.add_option("--port", o.port, "port of the HTTP API; 0 = any free one")
       ->envname("TREADLE_PORT")
       ->capture_default_str();
-  form.app.add_option("--max-payload", o.max_payload, "largest payload in bytes, before base64 (default: 128 MiB)")
-      ->envname("TREADLE_MAX_PAYLOAD");
   form.app.add_option("--allow-host", o.allow_hosts, "further name in the Host header (repeatable)");
   form.app.add_option("--allow-origin", o.allow_origins, "web origin whose pages may call the API (repeatable)");
   form.app.add_option("--created-status", o.created_status, "answer of create calls: 200 or 201")

@@ -95,6 +95,13 @@ void Dispatcher::check_liveness(Instant now) {
   for (const auto& [id, why] : gone) remove_worker(*find(id), why);
 }
 
+void Dispatcher::on(Instant now, event::WorkerAlive& e) {
+  Worker* worker = find(e.worker);
+  if (!worker) return;
+  worker->last_heard = std::max(worker->last_heard, now);
+  worker->unroutable_since = Instant::never();
+}
+
 void Dispatcher::on(Instant, event::WorkHint&) { work_hinted_ = true; }
 
 void Dispatcher::on(Instant now, event::WorkerUnroutable& e) {

@@ -48,6 +48,9 @@ struct WorkerSaid {
 struct WorkerUnroutable {
   WorkerId worker;
 };  // the link has no way to it now
+struct WorkerAlive {
+  WorkerId worker;
+};  // it gave a sign of life that is no message
 struct WorkHint {};
 struct RevokeHint {
   std::vector<Held> attempts;
@@ -87,7 +90,7 @@ struct DrainAsked {
 };
 }  // namespace event
 using DispatcherEvent =
-    std::variant<event::WorkerSaid, event::WorkerUnroutable, event::WorkHint, event::RevokeHint, event::SessionOpened,
+    std::variant<event::WorkerSaid, event::WorkerUnroutable, event::WorkerAlive, event::WorkHint, event::RevokeHint, event::SessionOpened,
                  event::Renewed, event::Reaped, event::Claimed, event::Finished, event::Requeued, event::Adopted,
                  event::BodyFetched, event::DrainAsked>;
 
@@ -247,6 +250,7 @@ class Dispatcher {
   // dispatcher.cpp: the turn
   void on(Instant now, event::WorkerSaid& e);
   void on(Instant now, event::WorkerUnroutable& e);
+  void on(Instant now, event::WorkerAlive& e);
   void on(Instant now, event::WorkHint& e);
   void on(Instant now, event::RevokeHint& e);
   void on(Instant now, event::SessionOpened& e);

@@ -155,7 +155,7 @@ void FakeStore::finish(TaskId id, std::string result) {
 
 Running::Running(GatewayConfig config) {
   config.port = 0;
-  status.now = {"local", 4, 3, false, "", {}};
+  status.now = {.mode = "local", .slots = 4, .slots_free = 3};
   gateway = std::make_unique<Gateway>(io, store, std::move(config), status, ids, clock);
   if (auto listening = gateway->listen(); !listening) throw std::runtime_error(listening.error().message);
   port_ = gateway->port();

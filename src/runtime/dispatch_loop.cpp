@@ -28,7 +28,7 @@ DispatchLoop::DispatchLoop(core::DispatcherConfig config, Rng rng, const Clock& 
 
 bool DispatchLoop::turn(Instant now) {
   if (now >= report_at_) report(now);
-  gather();
+  gather(now);
   if (events_.empty() && now < core_.next_deadline()) return false;
   for (auto& e : std::exchange(events_, {})) core_.step(now, std::move(e));
   core::DispatcherEffects effects;
@@ -66,8 +66,10 @@ store::WorkerReport DispatchLoop::report_of(const core::WorkerView& view, Instan
   return report;
 }
 
-void DispatchLoop::gather() {
-  for (auto& message : link_.receive()) events_.push_back(event::WorkerSaid{std::move(message)});
+void DispatchLoop::gather(Instant now) {
+  for (auto& message : link_.receive(now)) events_.push_back(event::WorkerSaid{std::move(message)});
+  for (const auto& note : link_.take_notes()) log(LogLevel::Warning, "link.dropped " + note);
+  for (const WorkerId worker : link_.alive()) events_.push_back(event::WorkerAlive{worker});
   for (const WorkerId worker : link_.unroutable()) events_.push_back(event::WorkerUnroutable{worker});
 }
 

@@ -19,12 +19,12 @@ class DispatchLoop final : public Shell {
                transport::DispatcherLink& link);
 
   bool turn(Instant now) override;
-  Instant next_deadline() const override { return std::min(core_.next_deadline(), report_at_); }
+  Instant next_deadline() const override { return std::min({core_.next_deadline(), report_at_, link_.next_deadline()}); }
   void drain(bool workers_too) { events_.push_back(core::event::DrainAsked{workers_too}); }
   const core::Dispatcher& core() const { return core_; }
 
  private:
-  void gather();
+  void gather(Instant now);
   void report(Instant now);
   store::WorkerReport report_of(const core::WorkerView& view, Instant now) const;
   void carry_out(core::effect::OpenSession& e);

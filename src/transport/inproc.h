@@ -18,7 +18,7 @@ class InprocPair {
    public:
     explicit DispatcherEnd(InprocPair& pair) : pair_(pair) {}
     void send(WorkerId, core::DispatcherMessage message) override { pair_.down_.push_back(std::move(message)); }
-    std::vector<core::WorkerMessage> receive() override { return std::exchange(pair_.up_, {}); }
+    std::vector<core::WorkerMessage> receive(Instant) override { return std::exchange(pair_.up_, {}); }
     std::vector<WorkerId> unroutable() override { return {}; }
 
    private:
@@ -28,7 +28,7 @@ class InprocPair {
    public:
     explicit WorkerEnd(InprocPair& pair) : pair_(pair) {}
     void send(core::WorkerMessage message) override { pair_.up_.push_back(std::move(message)); }
-    std::vector<core::DispatcherMessage> receive() override { return std::exchange(pair_.down_, {}); }
+    std::vector<core::DispatcherMessage> receive(Instant) override { return std::exchange(pair_.down_, {}); }
 
    private:
     InprocPair& pair_;

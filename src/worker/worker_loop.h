@@ -26,6 +26,7 @@ class WorkerLoop final : public runtime::Shell {
   void settle(Instant now);
   void carry_out();
 
+  const bool in_process_;
   ExecutorPool& pool_;
   transport::WorkerLink& link_;
   core::Supervisor core_;

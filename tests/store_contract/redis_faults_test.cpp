@@ -320,6 +320,19 @@ TEST(RedisFaults, AKilledRedisThatComesBackHasEverythingAndIsUsedAtOnce) {
   for (const TaskId id : ids) EXPECT_EQ(store.view(id)->state, TaskState::Completed);
 }
 
+TEST(RedisFaults, AnAttemptGivenBackAtOnceDoesNotWaitForAnEarlierDelay) {
+  RedisServer server;
+  Engine store(server.unix_socket());
+  Submission s = store.submission(store.function());
+  s.delay_ms = 3'600'000;
+  const TaskId id = store.submit_one(s);
+  const SessionId session = store.session();
+  const core::Attempt held{.task = id, .token = Token{7}, .number = 1};
+  EXPECT_EQ(store.reassert(session, {id, held.token, 1}), AdoptAnswer::Adopted);
+  EXPECT_EQ(store.requeue(session, held, GiveBack::Unstarted), RequeueAnswer::Queued);
+  EXPECT_EQ(store.claim_one(session).task, id);
+}
+
 // ---- others at work ----
 
 TEST(RedisFaults, AnotherDispatcherReapsPageByPageWhatADeadOneHeld) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/limits.h"
+#include "transport/oversized.h"
 
 namespace treadle::transport {
 namespace {
@@ -23,25 +24,36 @@ std::span<const Buffer> envelope_of(const Frames& frames) {
 
 }  // namespace
 
+ZmqDispatcherLink::ZmqDispatcherLink(ZmqContext& context, core::Mode mode, std::uint64_t max_blob)
+    : mode_(mode), socket_(context, ZmqSocket::Kind::Router) {
+  pull_config_.max_blob = max_blob;
+  if (core::speaks_only_when_asked(mode)) pull_config_.window = 1;
+}
+
 Result<std::unique_ptr<ZmqDispatcherLink>> ZmqDispatcherLink::listen(ZmqContext& context, core::Mode mode,
-                                                                     const std::string& endpoint) {
-  std::unique_ptr<ZmqDispatcherLink> link(new ZmqDispatcherLink(context, mode));
+                                                                     const std::string& endpoint,
+                                                                     std::uint64_t max_blob) {
+  std::unique_ptr<ZmqDispatcherLink> link(new ZmqDispatcherLink(context, mode, max_blob));
   if (auto bound = link->socket_.bind(endpoint); !bound) return bound.error();
   return link;
 }
 
-std::vector<core::WorkerMessage> ZmqDispatcherLink::receive() {
+// ---- received ----
+
+std::vector<core::WorkerMessage> ZmqDispatcherLink::receive(Instant now) {
   for (std::size_t i = 0; i < kReceivedPerTurn; ++i) {
     auto received = socket_.receive();
     if (!received) break;
-    take(std::move(*received));
+    take(now, std::move(*received));
   }
+  for (const WorkerId worker : std::vector(pulling_.begin(), pulling_.end()))
+    go_on_pulling(now, worker, peers_.at(worker));
   watch_connections();
   send_waiting();
   return std::exchange(inbox_, {});
 }
 
-void ZmqDispatcherLink::take(ZmqSocket::Received received) {
+void ZmqDispatcherLink::take(Instant now, ZmqSocket::Received received) {
   ++counters_.received;
   const auto head = envelope_of(received.frames);
   if (head.empty()) {  // nobody can be told: where its answer would go is unknown
@@ -49,20 +61,42 @@ void ZmqDispatcherLink::take(ZmqSocket::Received received) {
     return;
   }
   Frames envelope(head.begin(), head.end());
+  const auto body = std::span<const Buffer>(received.frames).subspan(head.size());
   if (received.too_many)
     return refuse(envelope, "the message has more than " + std::to_string(core::limits::kMaxFrames) + " frames");
-  auto decoded = decode_worker(std::span<const Buffer>(received.frames).subspan(head.size()));
+  const std::string_view kind = body.empty() ? std::string_view() : body.front().view();
+  if (kind == type::kBlobRequest) return take_blob_request(envelope, body);
+  if (kind == type::kBlob) return take_blob(now, std::move(envelope), body);
+  take_message(now, std::move(envelope), received.connection, body);
+}
+
+void ZmqDispatcherLink::take_message(Instant now, Frames envelope, int connection, std::span<const Buffer> body) {
+  auto decoded = decode_worker(body);
   if (!decoded) return refuse(envelope, decoded.error().message);
   if (const std::string why = objection(*decoded); !why.empty()) return refuse(envelope, why);
-
-  Peer& peer = peers_[decoded->message.worker];
+  Peer& peer = meet(*decoded);
   peer.envelope = std::move(envelope);
   peer.plain = decoded->marks.plain;
   peer.asked = decoded->marks.asks;
-  peer.connection = received.connection;
+  peer.connection = connection;
+  peer.stock.acknowledged(decoded->message.ack);
+  const WorkerId worker = decoded->message.worker;
   decoded->message.asks = decoded->marks.asks;
   decoded->message.wait = decoded->marks.wait;
-  inbox_.push_back(std::move(decoded->message));
+  fail_oversized(*decoded, pull_config_.max_blob);
+  peer.pull.take(std::move(*decoded));
+  if (!peer.blob_request.empty()) send_frames(worker, peer, peer.blob_request);
+  go_on_pulling(now, worker, peer);
+}
+
+// A new boot has none of the old one's blobs, nor wants any.
+ZmqDispatcherLink::Peer& ZmqDispatcherLink::meet(const DecodedWorker& decoded) {
+  const WorkerId worker = decoded.message.worker;
+  const auto it = peers_.find(worker);
+  if (it != peers_.end() && it->second.boot != decoded.message.boot) forget(worker);
+  Peer& peer = peers_.try_emplace(worker, pull_config_).first->second;
+  peer.boot = decoded.message.boot;
+  return peer;
 }
 
 std::string ZmqDispatcherLink::objection(const DecodedWorker& decoded) const {
@@ -84,21 +118,77 @@ void ZmqDispatcherLink::refuse(const Frames& envelope, const std::string& why) {
   (void)socket_.send(envelope, error_frames(why));  // whoever speaks so may also be gone
 }
 
+// ---- blobs ----
+
+ZmqDispatcherLink::Peer* ZmqDispatcherLink::peer_of(const BlobSender& sender) {
+  const auto it = peers_.find(sender.worker);
+  return it != peers_.end() && it->second.boot == sender.boot ? &it->second : nullptr;
+}
+
+void ZmqDispatcherLink::take_blob_request(const Frames& envelope, std::span<const Buffer> body) {
+  const auto request = decode_blob_request(body);
+  if (!request) return refuse(envelope, request.error().message);
+  Peer* peer = peer_of(request->from);
+  const BlobPart part = (peer ? peer->stock : BlobStock()).answer(*request);  // of a stranger: gone
+  ++counters_.blob_parts;
+  if (peer) {
+    peer->envelope = core::speaks_only_when_asked(mode_) ? Frames{} : envelope;  // over REQ it supersedes what waited
+    alive_.push_back(request->from.worker);
+  }
+  (void)socket_.send(envelope, encode(part));  // asked for again if it is lost
+}
+
+void ZmqDispatcherLink::take_blob(Instant now, Frames envelope, std::span<const Buffer> body) {
+  auto part = decode_blob(body);
+  if (!part) return refuse(envelope, part.error().message);
+  ++counters_.blob_parts;
+  Peer* peer = peer_of(part->from);
+  if (!peer) return;  // of a life that is over; over REQ its next request finds out
+  const WorkerId worker = part->from.worker;
+  peer->envelope = std::move(envelope);
+  peer->blob_request.clear();
+  if (peer->pull.take(now, std::move(*part))) alive_.push_back(worker);
+  go_on_pulling(now, worker, *peer);
+}
+
+void ZmqDispatcherLink::go_on_pulling(Instant now, WorkerId worker, Peer& peer) {
+  for (const BlobRequest& request : peer.pull.requests(now)) {
+    Frames frames = encode(request);
+    if (core::speaks_only_when_asked(mode_)) peer.blob_request = frames;
+    send_frames(worker, peer, std::move(frames));
+  }
+  for (auto& decoded : peer.pull.ready()) inbox_.push_back(std::move(decoded.message));
+  for (auto& note : peer.pull.take_notes()) notes_.push_back(std::move(note));
+  if (peer.pull.held_back() > 0) {
+    pulling_.insert(worker);
+  } else {
+    peer.blob_request.clear();
+    pulling_.erase(worker);
+  }
+}
+
+Instant ZmqDispatcherLink::next_deadline() const {
+  Instant next = Instant::never();
+  for (const WorkerId worker : pulling_) next = std::min(next, peers_.at(worker).pull.next_deadline());
+  return next;
+}
+
+// ---- sent ----
+
 void ZmqDispatcherLink::send(WorkerId to, core::DispatcherMessage message) {
   const auto it = peers_.find(to);
   if (it == peers_.end()) return unroutable_.push_back(to);
   Peer& peer = it->second;
-  if (peer.envelope.empty()) return;  // PULL: nothing is asked
-  send_now(to, peer, frames_for(peer, message));
-}
-
-Frames ZmqDispatcherLink::frames_for(const Peer& peer, const core::DispatcherMessage& message) const {
   if (peer.plain && !message.attempts.empty() && !message.functions.empty())
-    return encode_plain(message.attempts.front(), message.functions.front().body);
-  return encode(message, nullptr, peer.asked);
+    return send_frames(to, peer, encode_plain(message.attempts.front(), message.functions.front().body));
+  Offers offers;
+  Frames frames = encode(message, peer.plain ? nullptr : &offers, peer.asked);
+  if (!offers.empty()) peer.stock.keep(message.seq, std::move(offers));
+  send_frames(to, peer, std::move(frames));
 }
 
-void ZmqDispatcherLink::send_now(WorkerId to, Peer& peer, Frames frames) {
+void ZmqDispatcherLink::send_frames(WorkerId to, Peer& peer, Frames frames) {
+  if (peer.envelope.empty()) return;  // PULL: nothing is asked; the numbers will show that this was not seen
   const bool pull = core::speaks_only_when_asked(mode_);
   const Frames envelope = pull ? std::exchange(peer.envelope, {}) : peer.envelope;
   const auto sent = peer.waiting.empty() ? socket_.send(envelope, frames) : ZmqSocket::Sent::NotNow;
@@ -148,8 +238,10 @@ void ZmqDispatcherLink::watch_connections() {
 void ZmqDispatcherLink::forget(WorkerId worker) {
   peers_.erase(worker);
   blocked_.erase(worker);
+  pulling_.erase(worker);
 }
 
 std::vector<WorkerId> ZmqDispatcherLink::unroutable() { return std::exchange(unroutable_, {}); }
+std::vector<WorkerId> ZmqDispatcherLink::alive() { return std::exchange(alive_, {}); }
 
 }  // namespace treadle::transport

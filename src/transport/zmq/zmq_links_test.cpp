@@ -21,6 +21,8 @@ constexpr auto kPatience = std::chrono::seconds(10);
 bool out_of_patience(std::chrono::steady_clock::time_point since) {
   return std::chrono::steady_clock::now() - since > kPatience;
 }
+constexpr std::uint64_t kMaxBlob = 64u << 20;
+Instant now() { return {std::chrono::steady_clock::now().time_since_epoch().count()}; }
 const WorkerId kWorker{Uuid{3, 4}};
 
 Frames text_frames(std::initializer_list<std::string> parts) {
@@ -32,14 +34,14 @@ Frames text_frames(std::initializer_list<std::string> parts) {
 class Wire : public ::testing::Test {
  protected:
   void open(Mode mode) {
-    auto listening = ZmqDispatcherLink::listen(context_, mode, "tcp://127.0.0.1:*");
+    auto listening = ZmqDispatcherLink::listen(context_, mode, "tcp://127.0.0.1:*", max_blob_);
     ASSERT_TRUE(listening) << listening.error().message;
     dispatcher_ = std::move(*listening);
     endpoint_ = dispatcher_->socket().endpoint();
     worker_ = connect(mode);
   }
   std::unique_ptr<ZmqWorkerLink> connect(Mode mode) {
-    auto connected = ZmqWorkerLink::connect(context_, mode, endpoint_);
+    auto connected = ZmqWorkerLink::connect(context_, mode, endpoint_, kMaxBlob);
     EXPECT_TRUE(connected);
     return std::move(*connected);
   }
@@ -59,8 +61,8 @@ class Wire : public ::testing::Test {
   void turn() {
     for (bool again = true; again;) {
       again = false;
-      for (auto& m : dispatcher_->receive()) up_.push_back(std::move(m)), again = true;
-      for (auto& m : worker_->receive()) down_.push_back(std::move(m)), again = true;
+      for (auto& m : dispatcher_->receive(now())) up_.push_back(std::move(m)), again = true;
+      for (auto& m : worker_->receive(now())) down_.push_back(std::move(m)), again = true;
     }
     for (const WorkerId lost : dispatcher_->unroutable()) unroutable_.push_back(lost);
     for (const auto change : worker_->changes()) changes_.push_back(change);
@@ -84,6 +86,7 @@ class Wire : public ::testing::Test {
     return m;
   }
 
+  std::uint64_t max_blob_ = kMaxBlob;  // of the dispatcher
   ZmqContext context_;
   std::unique_ptr<ZmqDispatcherLink> dispatcher_;
   std::unique_ptr<ZmqWorkerLink> worker_;
@@ -164,7 +167,7 @@ TEST_F(Wire, WorkerSeesItsConnectionComeAndGo) {
   for (const auto begun = std::chrono::steady_clock::now(); changes_.empty() && !out_of_patience(begun);) {
     pollfd fd{worker_->socket().monitor_fd(), POLLIN, 0};
     poll(&fd, 1, 10);
-    worker_->receive();
+    worker_->receive(now());
     changes_ = worker_->changes();
   }
   ASSERT_FALSE(changes_.empty());
@@ -176,12 +179,87 @@ TEST_F(Wire, WorkerOfTheOtherModeIsToldSo) {
   auto puller = connect(Mode::Pull);
   puller->send(message(1));
   ASSERT_TRUE(until([&] {
-    puller->receive();
+    puller->receive(now());
     return !puller->refusal().empty();
   }));
   EXPECT_NE(puller->refusal().find("treadle worker push"), std::string::npos) << puller->refusal();
   EXPECT_EQ(dispatcher_->counters().malformed, 1u);
   EXPECT_TRUE(up_.empty());
+}
+
+std::string big_text(std::size_t size) {
+  std::string text(size, '\0');
+  for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>(i * 2654435761u >> 13);
+  return text;
+}
+
+// Both ways, with a small message behind the large one: order is kept.
+class Blobs : public Wire, public ::testing::WithParamInterface<Mode> {};
+INSTANTIATE_TEST_SUITE_P(Modes, Blobs, ::testing::Values(Mode::Push, Mode::Pull),
+                         [](const auto& info) { return std::string(core::name_of(info.param)); });
+
+TEST_P(Blobs, ArgumentsTooLargeForAMessageArriveWhole) {
+  open(GetParam());
+  worker_->send(message(1));
+  ASSERT_TRUE(until([&] { return up_.size() == 1; }));
+  const std::string text = big_text(9'000'001);
+  DispatcherMessage m = answer(1);
+  m.attempts.resize(1);
+  m.attempts[0].task = TaskId{Uuid{5, 6}};
+  m.attempts[0].token = Token{9};
+  m.attempts[0].args.bytes = Buffer::of(text);
+  dispatcher_->send(kWorker, m);
+  ASSERT_TRUE(until([&] { return down_.size() == 1; }));
+  ASSERT_EQ(down_[0].attempts.size(), 1u);
+  EXPECT_TRUE(down_[0].attempts[0].args.bytes.view() == text);
+  EXPECT_GE(dispatcher_->counters().blob_parts, text.size() / (256u << 10));
+}
+
+TEST_P(Blobs, ResultsTooLargeForAMessageArriveWholeThoughTheWorkerGoesOnTalking) {
+  open(GetParam());
+  worker_->send(message(1));
+  ASSERT_TRUE(until([&] { return up_.size() == 1; }));
+  const std::string text = big_text(9'000'001);
+  WorkerMessage m = message(2);
+  m.outcomes.resize(1);
+  m.outcomes[0].attempt = {TaskId{Uuid{5, 6}}, Token{9}};
+  m.outcomes[0].outcome.result.bytes = Buffer::of(text);
+  worker_->send(m);
+  std::uint64_t seq = 2;
+  const auto seqs = [&] {
+    std::vector<std::uint64_t> all;
+    for (const auto& one : up_) all.push_back(one.seq);
+    return ::testing::PrintToString(all);
+  };
+  ASSERT_TRUE(until([&] {
+    if (seq < 20) worker_->send(message(++seq));  // each supersedes what the dispatcher was about to ask
+    return up_.size() == 20;
+  })) << seqs()
+      << " " << ::testing::PrintToString(dispatcher_->take_notes()) << worker_->refusal();
+  ASSERT_EQ(up_[1].outcomes.size(), 1u);
+  EXPECT_TRUE(up_[1].outcomes[0].outcome.result.bytes.view() == text);
+  for (std::uint64_t i = 0; i < 20; ++i) EXPECT_EQ(up_[i].seq, i + 1);
+  EXPECT_FALSE(dispatcher_->alive().empty());
+}
+
+TEST_P(Blobs, ResultOverTheDispatchersLimitFailsItsTaskAndNoOther) {
+  max_blob_ = 1'000'000;
+  open(GetParam());
+  WorkerMessage m = message(1);
+  m.outcomes.resize(3);
+  for (std::uint64_t i = 0; i < 3; ++i) m.outcomes[i].attempt = {TaskId{Uuid{5, i}}, Token{i + 1}};
+  m.outcomes[0].outcome.result.bytes = Buffer::of(big_text(900'000));
+  m.outcomes[1].outcome.result.bytes = Buffer::of(big_text(1'000'001));
+  worker_->send(m);
+  ASSERT_TRUE(until([&] { return up_.size() == 1; }));
+  EXPECT_TRUE(up_[0].outcomes[0].outcome.completed());
+  EXPECT_EQ(up_[0].outcomes[0].outcome.result.bytes.size(), 900'000u);
+  const core::Outcome& over = up_[0].outcomes[1].outcome;
+  EXPECT_EQ(over.kind, core::ErrorKind::ResultTooLarge);
+  EXPECT_NE(over.error_message.find("1000001 bytes"), std::string::npos) << over.error_message;
+  EXPECT_NE(over.error_message.find("--max-payload"), std::string::npos);
+  EXPECT_FALSE(over.result.bytes.empty());
+  EXPECT_TRUE(up_[0].outcomes[2].outcome.completed());
 }
 
 // What any program may send to the port.
@@ -258,7 +336,7 @@ TEST_F(Wire, GoneConnectionOfAPlainClientIsNoticedWithoutSendingToIt) {
 
 TEST_F(Wire, TakenPortSaysSo) {
   open(Mode::Push);
-  const auto second = ZmqDispatcherLink::listen(context_, Mode::Push, endpoint_);
+  const auto second = ZmqDispatcherLink::listen(context_, Mode::Push, endpoint_, kMaxBlob);
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, Code::Conflict);
 }
