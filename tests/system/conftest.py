@@ -8,6 +8,8 @@ import pytest
 
 import cluster
 from cluster import Cluster
+from fleet import Fleet
+from program import Redis, folder
 from server import BIN, Server
 
 
@@ -117,3 +119,19 @@ def clean_python():
         return done.stdout
 
     return run
+
+
+@pytest.fixture
+def redis(tmp_path):
+    """A Redis of the test's own."""
+    one = Redis(folder(tmp_path, "redis")).start()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def fleet(tmp_path, redis, binary):
+    """Gateways, dispatchers and workers on that Redis, as many as the test begins."""
+    one = Fleet(tmp_path, redis)
+    yield one
+    one.close()
