@@ -90,9 +90,9 @@ struct DrainAsked {
 };
 }  // namespace event
 using DispatcherEvent =
-    std::variant<event::WorkerSaid, event::WorkerUnroutable, event::WorkerAlive, event::WorkHint, event::RevokeHint, event::SessionOpened,
-                 event::Renewed, event::Reaped, event::Claimed, event::Finished, event::Requeued, event::Adopted,
-                 event::BodyFetched, event::DrainAsked>;
+    std::variant<event::WorkerSaid, event::WorkerUnroutable, event::WorkerAlive, event::WorkHint, event::RevokeHint,
+                 event::SessionOpened, event::Renewed, event::Reaped, event::Claimed, event::Finished, event::Requeued,
+                 event::Adopted, event::BodyFetched, event::DrainAsked>;
 
 // ---- effects ----
 namespace effect {

@@ -1,5 +1,5 @@
-// What "the same body" compares under one Idempotency-Key: function, decoded arguments (not their text), and what else was
-// asked for.
+// What "the same body" compares under one Idempotency-Key: function, decoded arguments (not their text), and what else
+// was asked for.
 #pragma once
 
 #include <string_view>

@@ -37,7 +37,7 @@ Response error_response(const Error& error) {
   const ErrorRow& row = error_row(error.code);
   Response response = error_response(row.status, error.message.empty() ? row.when : error.message);
   response.code = error.code;
-  if (row.retry_after > 0 && row.status != 502) response.headers = retry_after(row);
+  if (row.retry_after > 0 && (row.status == 429 || row.status == 503)) response.headers = retry_after(row);
   return response;
 }
 

@@ -19,7 +19,9 @@ class DispatchLoop final : public Shell {
                transport::DispatcherLink& link);
 
   bool turn(Instant now) override;
-  Instant next_deadline() const override { return std::min({core_.next_deadline(), report_at_, link_.next_deadline()}); }
+  Instant next_deadline() const override {
+    return std::min({core_.next_deadline(), report_at_, link_.next_deadline()});
+  }
   void drain(bool workers_too) { events_.push_back(core::event::DrainAsked{workers_too}); }
   const core::Dispatcher& core() const { return core_; }
 

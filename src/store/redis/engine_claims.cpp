@@ -260,6 +260,7 @@ void Engine::finish_some(const std::shared_ptr<FinishCall>& call, std::vector<st
       add_result(args, item.outcome.result, !apart);
       add_error(args, item.outcome);
       add_details(args, item.outcome);
+      if (!item.worker.is_nil()) add_field(args, "worker", to_string(item.worker));
       args[count_at] = std::to_string(args.size() - count_at - 1);
     }
     return args;

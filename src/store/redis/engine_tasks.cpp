@@ -259,23 +259,19 @@ void Engine::story(TaskId id, Done<Result<TaskStory>> done) {
                  story.traceback = fields.text("traceback");
                  story.output = fields.text("output");
                  story.accepted = wall_of(fields, "accepted");
-                 story.claimed = wall_of(fields, "claimed");
-                 story.started = wall_of(fields, "started");
+                 story.not_before = wall_of(fields, "not_before");
+                 if (view->state != core::TaskState::Queued) {  // of an attempt that was given back: nobody holds it
+                   story.claimed = wall_of(fields, "claimed");
+                   story.started = wall_of(fields, "started");
+                 }
                  story.finished = wall_of(fields, "finished");
                  story.measures = measures_of(fields);
                  story.cancel_requested = fields.has("cancel_requested");
                  story.options = options_of(fields);
                  story.group = fields.text("group");
-                 if (!core::is_terminal(view->state)) {
-                   story.view = std::move(*view);
-                   return done(std::move(story));
-                 }
-                 add_result_to(std::move(*view), fields,
-                               [story = std::move(story), done = std::move(done)](Result<TaskView> whole) mutable {
-                                 if (!whole) return done(std::move(whole.error()));
-                                 story.view = std::move(*whole);
-                                 done(std::move(story));
-                               });
+                 story.result_bytes = static_cast<std::uint64_t>(fields.number("result_bytes"));
+                 story.view = std::move(*view);
+                 done(std::move(story));
                });
 }
 

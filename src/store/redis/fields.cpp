@@ -206,7 +206,7 @@ const std::vector<std::string>& view_fields(bool with_result) {
 
 const std::vector<std::string>& story_fields() {
   static const std::vector<std::string> kStory =
-      view_and({"task_result",  "losses",        "kills",        "last_error", "error_type",  "traceback",
+      view_and({"not_before",   "losses",        "kills",        "last_error", "error_type",  "traceback",
                 "output",       "accepted",      "claimed",      "started",    "finished",    "cancel_requested",
                 "group",        "delivery",      "isolation",    "retries",    "priority",    "retry_delay_ms",
                 "max_attempts", "time_limit_ms", "memory_limit", "queue",      "environment", "more",
