@@ -1,4 +1,4 @@
-"""Several of each on one Redis, and one of each killed: every task ends once, in MONITOR's log of all that was written."""
+"""Several of each on one Redis, and one of each killed: every task ends once, as MONITOR saw all that was written."""
 
 import collections
 import os
@@ -13,8 +13,8 @@ from load import work
 from program import Monitor
 from server import eventually, parent
 
-# 20,000 with ./dev test --all; CI's budget of six minutes for all system tests does not hold them under MONITOR.
-TASKS = int(os.environ.get("TREADLE_CLUSTER_TASKS", "4000"))
+# The full number under MONITOR takes a third of the six minutes that CI has for all system tests.
+NUMBERS = [int(os.environ.get("TREADLE_CLUSTER_TASKS", "4000")), pytest.param(20_000, marks=pytest.mark.slow)]
 
 
 def seconds_of(key):
@@ -133,12 +133,13 @@ class Scene:
 
 
 @pytest.mark.serial
-def test_every_task_ends_once_though_a_worker_and_a_dispatcher_die(fleet, tmp_path, runs):
+@pytest.mark.parametrize("number", NUMBERS)
+def test_every_task_ends_once_though_a_worker_and_a_dispatcher_die(fleet, tmp_path, runs, number):
     scene = Scene(fleet, tmp_path)
     first, second = scene.gateways
     function_id = first.register(work)
     ids = {}
-    keys = list(range(TASKS))
+    keys = list(range(number))
     submitters = [
         threading.Thread(target=submit, args=(gateway, function_id, runs, keys[n::2], ids))
         for n, gateway in enumerate(scene.gateways)
@@ -147,18 +148,18 @@ def test_every_task_ends_once_though_a_worker_and_a_dispatcher_die(fleet, tmp_pa
     for thread in submitters:
         thread.start()
 
-    assert eventually(lambda: len(runs.lines()) > TASKS / 5, 120, every=0.1), len(runs.lines())
+    assert eventually(lambda: len(runs.lines()) > number / 5, 120, every=0.1), len(runs.lines())
     pid, told = scene.kill_worker(runs)
     assert set(told) >= {"load", "last_heartbeat", "current_task"} and told["state"] == "ready", told
     assert told["last_heartbeat"] and told["current_task"] in ids and told["load"] >= len(told["current_tasks"]) > 0
-    assert eventually(lambda: len(runs.lines()) > TASKS / 2, 120, every=0.1)
+    assert eventually(lambda: len(runs.lines()) > number / 2, 120, every=0.1)
     scene.kill_dispatcher()
     lost = eventually(lambda: (w := worker_of(second, pid)) and w["state"] == "lost" and w, 20)
     assert lost and lost["lost_why"], workers(second)
 
     for thread in submitters:
         thread.join()
-    assert len(ids) == TASKS
+    assert len(ids) == number
     held = lambda: int(fleet.redis.cli("hget", "treadle:meta", "held") or 0)  # noqa: E731
     queued = lambda: int(fleet.redis.cli("hget", "treadle:meta", "queued") or 0)  # noqa: E731
     assert eventually(lambda: queued() == 0 and held() == 0, 120, every=0.2), (queued(), held(), fleet.log())
@@ -166,7 +167,7 @@ def test_every_task_ends_once_though_a_worker_and_a_dispatcher_die(fleet, tmp_pa
     scene.monitor.close()
 
     answers = results(second, list(ids))
-    assert collections.Counter(a["status"] for a in answers.values()) == {"COMPLETED": TASKS}
+    assert collections.Counter(a["status"] for a in answers.values()) == {"COMPLETED": number}
     wrong = [i for i, answer in answers.items() if wire.untext(answer["result"]) != ids[i]]
     assert wrong == []
     history = History(scene.monitor.lines())
@@ -177,9 +178,25 @@ def test_every_task_ends_once_though_a_worker_and_a_dispatcher_die(fleet, tmp_pa
     assert set(ran) == set(keys)
     assert {key for key, count in ran.items() if count > 1} <= again, "only what was requeued ran twice"
     print(
-        f"{TASKS} tasks in {took:.1f} s; requeued {sum(history.requeued.values())}, "
+        f"{number} tasks in {took:.1f} s; requeued {sum(history.requeued.values())}, "
         f"adopted {sum(history.adopted.values())}, ran twice {sum(count > 1 for count in ran.values())}"
     )
     assert sum(count > 1 for count in ran.values()) > 0, "the killed worker had attempts under way"
     assert sum(history.adopted.values()) > 0, "the new dispatcher took over attempts that still ran"
     assert all(program.alive for program in fleet.programs if program is not scene.push_workers[0]), fleet.log()
+
+
+@pytest.mark.xfail(strict=True, reason="a gateway on Redis counts its own acts, and shows no slots, workers and ends")
+def test_a_gateway_s_metrics_tell_of_the_whole_service(fleet, runs):
+    gateway = fleet.gateway()
+    fleet.worker(fleet.dispatcher("push"), 4)
+    function_id = gateway.register(work)
+    ids = [gateway.execute(function_id, runs.name, key, 0) for key in range(10)]
+    assert [gateway.value(i) for i in ids] == list(range(10))
+
+    def told():
+        metrics = gateway.metrics()
+        finished = metrics['treadle_tasks_finished_total{state="COMPLETED"}']
+        return (finished, metrics["treadle_tasks_queued"], metrics["treadle_slots"], metrics["treadle_workers"])
+
+    assert eventually(lambda: told() == (10, 0, 4, 1), 5), told()
