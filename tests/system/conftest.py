@@ -6,11 +6,36 @@ import sys
 
 import pytest
 
+import cluster
+from cluster import Cluster
+from fleet import Fleet
+from program import Redis, folder
 from server import BIN, Server
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "sleepy: waits most of the time, so that many can run side by side")
+    config.addinivalue_line(
+        "markers",
+        "cells(*names, slow=False): runs on these forms of the service, without names on all six; slow: some only with --all",
+    )
+
+
+def pytest_generate_tests(metafunc):
+    """Each test that uses `server` or `serve` runs on a cell: the one-process default, or those that its mark names."""
+    if "cell" not in metafunc.fixturenames:
+        return
+    mark = metafunc.definition.get_closest_marker("cells")
+    names = (mark.args or cluster.ALL) if mark else [cluster.DEFAULT]
+    few = mark and mark.kwargs.get("slow")
+    if few:
+        names = [name if name in cluster.FEW else pytest.param(name, marks=pytest.mark.slow) for name in names]
+    metafunc.parametrize("cell", names, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def cell(request):
+    """The form of the service: store and mode."""
+    return request.param
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -20,29 +45,39 @@ def binary():
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory, binary):
-    """A server with 4 slots that all tests of this process share; it must outlive them all."""
-    shared = Server(tmp_path_factory.mktemp("shared"), "-w", 4)
-    pid = shared.pid
+def server(tmp_path_factory, binary, cell):
+    """A service with 4 slots that all tests of this process and cell share; it must outlive them all."""
+    shared = start_cell(tmp_path_factory.mktemp("shared"), cell, "-w", 4)
+    pids = pids_of(shared)
     try:
         yield shared
-        assert shared.alive and shared.pid == pid, f"the shared server has died:\n{shared.log()[-5000:]}"
+        assert shared.alive and pids_of(shared) == pids, f"the shared server has died:\n{shared.log()[-5000:]}"
     finally:
         shared.close()
 
 
+def start_cell(home, cell, *flags, **options):
+    if cell == cluster.DEFAULT:
+        return Server(home, *flags, **options)
+    return Cluster(home, cell, *flags, **options).start()
+
+
+def pids_of(service):
+    return [service.pid] if isinstance(service, Server) else service.pids()
+
+
 @pytest.fixture
-def serve(tmp_path, binary):
-    """serve(*flags, **options of Server): a server of the test's own, in a folder of its own; ended after the test."""
+def serve(tmp_path, binary, cell):
+    """serve(*flags, **options of Server): a service of the test's own, in a folder of its own; ended after the test."""
     started = []
     numbers = itertools.count()
 
     def start(*flags, **options):
         home = options.pop("home", None) or tmp_path / f"server{next(numbers)}"
         home.mkdir(exist_ok=True)
-        one = Server(home, *flags, start=False, **options)
+        one = start_cell(home, cell, *flags, **options)
         started.append(one)
-        return one.start()
+        return one
 
     yield start
     for one in started:
@@ -84,3 +119,19 @@ def clean_python():
         return done.stdout
 
     return run
+
+
+@pytest.fixture
+def redis(tmp_path):
+    """A Redis of the test's own."""
+    one = Redis(folder(tmp_path, "redis")).start()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def fleet(tmp_path, redis, binary):
+    """Gateways, dispatchers and workers on that Redis, as many as the test begins."""
+    one = Fleet(tmp_path, redis)
+    yield one
+    one.close()

@@ -8,6 +8,8 @@ import pytest
 
 import wire
 
+pytestmark = pytest.mark.cells
+
 
 def reference(module, name, protocol):
     """The pickle of a function of a module, without that module."""

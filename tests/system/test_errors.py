@@ -7,6 +7,8 @@ import pytest
 
 import wire
 
+pytestmark = pytest.mark.cells
+
 NOT_PICKLES = {
     "word": "payload",
     "empty": "",

@@ -8,6 +8,8 @@ import pytest
 import wire
 from server import other_interpreters
 
+pytestmark = pytest.mark.cells
+
 # Runs in a clean interpreter: reads a result text, and says what the object satisfies.
 EXAMINE = """
 import codecs, importlib, json, sys

@@ -12,6 +12,8 @@ import pytest
 import wire
 from server import PATIENCE, eventually
 
+pytestmark = pytest.mark.cells
+
 
 def quick(runs, n):
     import os

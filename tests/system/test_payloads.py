@@ -11,6 +11,8 @@ import pytest
 
 import wire
 
+pytestmark = pytest.mark.cells
+
 STYLES = {
     "76 columns and a newline": lambda raw: wire.armor(raw),
     "stripped": lambda raw: wire.armor(raw).strip(),
@@ -141,7 +143,19 @@ def test_max_payload(serve):
     for path, fields in (("/execute_function", {"function_id": function_id}), ("/register_function", {"name": "f"})):
         reply = server.post(path, {**fields, "payload": wire.args(b"x" * (1 << 20))})
         assert reply.status == 413 and "--max-payload" in reply.detail, reply
-    error = server.failure(server.execute(function_id, b"x" * 700_000))
+    assert server.value(server.execute(function_id, b"y")) == b"yyy"
+
+
+@pytest.mark.cells("sqlite-local", "sqlite-push", "sqlite-pull")
+def test_max_payload_of_results(serve):
+    """On Redis the flag is the gateway's alone, and is about requests."""
+
+    def grow(data):
+        return data * 3
+
+    server = serve("-w", 1, "--max-payload", 1 << 20)
+    function_id = server.register(grow)
+    error = server.failure(server.execute(function_id, b"x" * 700_000), 10)
     assert "--max-payload" in str(error)
     assert server.value(server.execute(function_id, b"y")) == b"yyy"
 

@@ -7,6 +7,8 @@ import pytest
 import wire
 from server import other_interpreters
 
+pytestmark = pytest.mark.cells
+
 USE = """
 import codecs, sys
 sys.modules["treadle"] = None

@@ -7,6 +7,8 @@ import pytest
 import wire
 from server import eventually
 
+pytestmark = pytest.mark.cells
+
 
 def double(x):
     return x * 2

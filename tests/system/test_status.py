@@ -5,8 +5,11 @@ import time
 
 import pytest
 
+import cluster
 import wire
 from server import PATIENCE, eventually
+
+pytestmark = pytest.mark.cells
 
 
 def sleep(seconds):
@@ -68,6 +71,7 @@ def test_a_small_task_is_done_within_20_polls_of_10_ms(serve):
         return x * 2
 
     server = serve("-w", 2)
+    assert server.run(double, 1) == 2  # its interpreter is up
     polls = []
     for n in range(30):
         task_id = server.execute(server.register(double), n)
@@ -83,6 +87,7 @@ def test_a_small_task_is_done_within_20_polls_of_10_ms(serve):
     print("polls needed:", sorted(polls))
 
 
+@pytest.mark.cells(*cluster.FEW)
 @pytest.mark.slow
 @pytest.mark.sleepy
 def test_200_tasks_on_16_slots(serve):
@@ -146,6 +151,7 @@ def endless(name):
     return cloudpickle.dumps(names[name])
 
 
+@pytest.mark.cells(slow=True)
 @pytest.mark.sleepy
 @pytest.mark.parametrize("name", ["busy", "stubborn", "in_c_code", "stopped", "with_child"])
 def test_time_limit(serve, runs, name):
@@ -165,6 +171,7 @@ def test_time_limit(serve, runs, name):
     assert len(runs.lines()) == 1, "a time-out is terminal: the function must not be run again"
 
 
+@pytest.mark.cells(slow=True)
 @pytest.mark.sleepy
 def test_time_limit_of_12_seconds(serve, runs):
     server = serve("-w", 1, "-t", 12)
