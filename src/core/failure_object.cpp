@@ -38,12 +38,9 @@ class Writer {
   std::string bytes_;
 };
 
-}  // namespace
-
-Payload worker_failure_object(TaskId task, std::string_view worker, std::string_view message) {
-  constexpr std::string_view kWords = "Worker Failure";
+Payload failure_object(std::string_view words, TaskId task, std::string_view worker, std::string_view message) {
   const std::string text =
-      message.starts_with(kWords) ? std::string(message) : std::string(kWords) + ": " + std::string(message);
+      message.starts_with(words) ? std::string(message) : std::string(words) + ": " + std::string(message);
   Writer w;
   w.op(kProto).op(2);
   w.builtin("type").text("FunctionFailedException").builtin("RuntimeError").op(kTuple1);
@@ -67,6 +64,16 @@ Payload worker_failure_object(TaskId task, std::string_view worker, std::string_
   PayloadFacts facts;
   facts.protocol = 2;
   return {Buffer::of(w.take()), facts};
+}
+
+}  // namespace
+
+Payload worker_failure_object(TaskId task, std::string_view worker, std::string_view message) {
+  return failure_object("Worker Failure", task, worker, message);
+}
+
+Payload function_failure_object(TaskId task, std::string_view worker, std::string_view message) {
+  return failure_object("Function Failure", task, worker, message);
 }
 
 }  // namespace treadle::core

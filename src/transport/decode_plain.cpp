@@ -55,8 +55,9 @@ void read_failed(HeaderReader& in, const core::Held& held, core::Outcome& outcom
   if (in.frames() > kPayloadFrame) {
     outcome.result = {in.frame(kPayloadFrame), result_facts(in)};
   } else {
-    outcome.result =
-        core::worker_failure_object(held.task, in.text("worker"), outcome.error_type + ": " + outcome.error_message);
+    const auto object_of =
+        outcome.kind == core::ErrorKind::FunctionFailed ? core::function_failure_object : core::worker_failure_object;
+    outcome.result = object_of(held.task, in.text("worker"), outcome.error_type + ": " + outcome.error_message);
   }
 }
 

@@ -94,7 +94,6 @@ def test_it_completes_and_fails_tasks(gateway, peer):
     assert error.task_id == bad and error.error_code == 500
 
 
-@pytest.mark.xfail(strict=True, reason="the object that C++ makes says 'Worker Failure' whatever the kind of the failure")
 def test_its_failures_say_function_failure(gateway, peer):
     peer.call("WORKER_REGISTRATION", {})
     task_id = gateway.execute(gateway.register(triple), 1)
