@@ -194,8 +194,8 @@ Result<void> check_level(Level level, Level required, const Address& address) {
 
 Error no_redis(const Address& address) {
   return fail(Code::StoreAway, "No Redis at " + address.shown() +
-                                     ". Start one (redis-server), name another (--store redis://host:6379/0), or run "
-                                     "everything in one process without Redis: treadle serve -m push -p 7001.");
+                                   ". Start one (redis-server), name another (--store redis://host:6379/0), or run "
+                                   "everything in one process without Redis: treadle serve -m push -p 7001.");
 }
 
 }  // namespace treadle::store::redis
