@@ -47,12 +47,9 @@ class Cluster(Tree, Client):
 
     def _start_serve(self):
         assert self.mode != "local", "that is a Server"
-        # fmt: off
-        self.gateway = self.dispatcher = self._begin(
-            "serve", "serve", "-m", self.mode, "--port", 0, "-p", 0, "--data-dir", self.home / "data",
-            *self._flags["gateway"], *self._flags["dispatcher"],
-        )
-        # fmt: on
+        ports = ("--port", 0, "-p", 0)
+        flags = ["--data-dir", self.home / "data", *self._flags["gateway"], *self._flags["dispatcher"]]
+        self.gateway = self.dispatcher = self._begin("serve", "serve", "-m", self.mode, *ports, *flags)
         self._read_port()
 
     def _start_redis(self):

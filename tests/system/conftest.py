@@ -16,7 +16,7 @@ from server import BIN, Server
 def pytest_configure(config):
     config.addinivalue_line(
         "markers",
-        "cells(*names, slow=False): runs on these forms of the service, without names on all six; slow: some only with --all",
+        "cells(*names, slow=False): runs on these forms of the service, or on all six; slow: on some only with --all",
     )
 
 

@@ -95,7 +95,7 @@ class Program:
 class Redis:
     """A private redis-server on a socket file (and on a TCP port, if one is given). Ended by pid."""
 
-    def __init__(self, home, *config, port=0):
+    def __init__(self, home, port=0):
         self.home = pathlib.Path(home)
         # Not below `home`: the path of a socket file may have 107 bytes, and those of pytest are longer.
         self._folder = tempfile.mkdtemp(prefix="treadle-redis-")
@@ -103,12 +103,8 @@ class Redis:
         self.port = port
         program = shutil.which("redis-server")
         assert program, "no redis-server: ./dev test installs it (tools/packages.tsv)"
-        # fmt: off
-        self.program = Program(
-            self.home, "redis", program, "--port", port, "--bind", "127.0.0.1", "--unixsocket", self.socket,
-            "--dir", self._folder, "--save", "", *config,
-        )
-        # fmt: on
+        where = ("--port", port, "--bind", "127.0.0.1", "--unixsocket", self.socket, "--dir", self._folder)
+        self.program = Program(self.home, "redis", program, *where, "--save", "")
 
     @property
     def url(self):
@@ -123,9 +119,15 @@ class Redis:
     def pid(self):
         return self.program.pid
 
-    def cli(self, *words, seconds=20):
+    def cli(self, *words):
         """What redis-cli prints, without the last newline; an error answer is printed, too."""
-        done = self.run_cli(words, seconds)
+        done = subprocess.run(
+            ["redis-cli", "-s", self.socket, *map(str, words)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=20 * PATIENCE,
+        )
         return done.stdout.removesuffix("\n")
 
     def lines(self, *words):
@@ -135,15 +137,6 @@ class Redis:
     def hash(self, key):
         """The fields of a hash, with their values as they are."""
         return json.loads(self.cli("-3", "--json", "hgetall", key))
-
-    def run_cli(self, words, seconds=20):
-        return subprocess.run(
-            ["redis-cli", "-s", self.socket, *map(str, words)],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=seconds * PATIENCE,
-        )
 
     def kill(self):
         self.program.kill()

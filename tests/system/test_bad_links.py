@@ -1,4 +1,4 @@
-"""What may be wrong between the programs: bytes on the workers' port, versions, a Redis that is not there or not the right one."""
+"""What may be wrong between the programs: bytes on the workers' port, versions, a missing or wrong Redis."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def rss(pid):
 
 
 class Stranger:
-    """A socket of the kind that the workers of a dispatcher have: a REQ puts an empty frame first, a DEALER has to do it itself."""
+    """A socket as the workers of a dispatcher have: a REQ puts an empty frame first, a DEALER has to do it itself."""
 
     def __init__(self, dispatcher):
         self._first = [b""] if dispatcher.mode == "push" else []
@@ -314,8 +314,8 @@ def test_the_links_need_what_their_verbs_need(tmp_path):
 
 @pytest.mark.sleepy
 def test_a_dispatcher_beside_a_running_serve_is_told(tmp_path, fleet):
-    """The seed's user has started `treadle serve` on its usual port and now starts his dispatcher: no Redis; it says what runs and
-    how to add workers.
+    """`treadle serve` runs on its usual port, and its user starts the seed's dispatcher without a Redis: that one says
+    what runs already, and how to add workers.
     """
     with socket.socket() as one:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -328,7 +328,8 @@ def test_a_dispatcher_beside_a_running_serve_is_told(tmp_path, fleet):
     endpoint = serve.says(r"workers: treadle worker push SLOTS (tcp://\S+)")[1]
     serve.says("listening on")
     url = f"redis://127.0.0.1:{free_port()}/0"
-    dispatcher = Program(folder(tmp_path, "seed"), "dispatcher", f"{os.path.dirname(BIN)}/task_dispatcher", "-m", "push", "-p", free_port(), env={"TREADLE_STORE": url})
+    argv = (f"{os.path.dirname(BIN)}/task_dispatcher", "-m", "push", "-p", free_port())
+    dispatcher = Program(folder(tmp_path, "seed"), "dispatcher", *argv, env={"TREADLE_STORE": url})
     assert dispatcher.start().wait(10) == 2
     said = dispatcher.log().splitlines()[-1]
     assert said.startswith(sentence_of(url, "dispatcher")), said

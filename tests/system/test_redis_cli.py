@@ -1,4 +1,4 @@
-"""An operator with redis-cli beside the running service: what he sees, deletes and breaks, and that the service goes on."""
+"""An operator with redis-cli beside the running service: what he sees, deletes and breaks; the service goes on."""
 
 import os
 import re
@@ -156,7 +156,7 @@ def test_del_of_a_running_task(service, redis, gate):
 
 
 def test_flushall_under_load(service, redis, tmp_path):
-    """Twice, with tasks queued and running: what was there is 404; what comes after it is done, by the same processes."""
+    """Twice, with tasks queued and running: what was there is 404; what comes after it is done as ever."""
     stop, refused, done = threading.Event(), [], []
 
     def client():

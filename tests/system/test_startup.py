@@ -95,11 +95,6 @@ def test_no_verb_prints_help():
     assert code in (0, 2) and "serve" in out + err
 
 
-@pytest.mark.parametrize("verb", ["gateway", "dispatcher", "worker"])
-def test_verbs_that_are_not_there_yet_say_so(verb):
-    refused(*run(verb), verb)
-
-
 def test_port_in_use(tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
