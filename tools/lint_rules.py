@@ -6,6 +6,8 @@ import re
 import shutil
 import subprocess
 
+import lint_seed
+
 # Who may include whom: a layer, and all layers below it.
 LAYERS = {
     "base": {"base"},
@@ -214,4 +216,4 @@ def layout_is_clang_formats(tree):
 
 
 RULES = [layers_hold, core_is_pure, heavy_headers_stay_put, no_draft_zmq, no_left_overs, no_dead_files, files_are_small,
-         readme_shows_the_commands, layout_is_clang_formats]
+         readme_shows_the_commands, layout_is_clang_formats, lint_seed.seed_table_is_true]

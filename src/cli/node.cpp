@@ -161,32 +161,60 @@ bool Node::over(Instant now) {
 
 // ---- for the gateway's pages ----
 
+namespace {
+
+std::string pythons_of(const core::WorkerInfo& info) {
+  std::string text;
+  for (const auto& python : info.pythons) {
+    text += (text.empty() ? "" : ", ") + std::to_string(python.major) + "." + std::to_string(python.minor) + "." +
+            std::to_string(python.micro);
+  }
+  return text;
+}
+
+gateway::WorkerStatus status_of(WorkerId id, const core::WorkerInfo& info, std::uint32_t free, std::string state) {
+  gateway::WorkerStatus one;
+  one.id = to_string(id);
+  one.host = info.host;
+  one.pid = info.pid;
+  one.slots = info.slots;
+  one.slots_free = free;
+  one.python = pythons_of(info);
+  one.state = std::move(state);
+  return one;
+}
+
+}  // namespace
+
 gateway::Status Node::status() const {
   gateway::Status status;
   status.draining = stopping_;
-  if (!dispatch_) return status;
+  if (!dispatch_) {
+    add_fleet(status);
+    return status;
+  }
   status.mode = core::name_of(options_.dispatch.mode);
   if (dispatcher_link_) status.workers_at = dispatcher_link_->socket().endpoint();
   status.slots = dispatch_->core().slots();
   status.slots_free = dispatch_->core().free_slots();
   for (const core::WorkerView& view : dispatch_->core().workers()) {
-    gateway::WorkerStatus one;
-    one.id = to_string(view.worker);
-    one.host = view.info.host;
-    one.pid = view.info.pid;
-    one.slots = view.info.slots;
-    one.slots_free = view.free_slots;
-    for (const auto& python : view.info.pythons) {
-      one.python += (one.python.empty() ? "" : ", ") + std::to_string(python.major) + "." +
-                    std::to_string(python.minor) + "." + std::to_string(python.micro);
-    }
-    one.state = view.draining ? "draining" : "ready";
-    status.workers.push_back(std::move(one));
+    status.workers.push_back(status_of(view.worker, view.info, view.free_slots, view.draining ? "draining" : "ready"));
   }
   if (!status.workers.empty()) return status;
   status.not_ready = "no worker is registered yet";
   if (dispatcher_link_) status.not_ready += "; start one: treadle worker " + status.mode + " 4 " + status.workers_at;
   return status;
+}
+
+// A gateway alone takes tasks whoever runs them, so it is ready without workers too.
+void Node::add_fleet(gateway::Status& status) const {
+  if (!fleet_) return;
+  for (const store::WorkerReport& report : fleet_->workers()) {
+    if (report.state == "lost") continue;
+    status.slots += report.info.slots;
+    status.slots_free += report.free_slots;
+    status.workers.push_back(status_of(report.id, report.info, report.free_slots, report.state));
+  }
 }
 
 gateway::BuildInfo Node::build() const { return {kVersion, ""}; }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "cli/fleet_watch.h"
 #include "cli/options.h"
 #include "gateway/gateway.h"
 #include "runtime/dispatch_loop.h"
@@ -55,6 +56,7 @@ class Node final : private gateway::StatusSource {
   void stop_now();
   bool everything_ended() const;
   bool over(Instant now);
+  void add_fleet(gateway::Status& status) const;
   std::size_t running() const;
   bool outlived_by_workers() const { return dispatch_ && !worker_; }
 
@@ -77,6 +79,7 @@ class Node final : private gateway::StatusSource {
   std::unique_ptr<runtime::DispatchLoop> dispatch_;
   std::unique_ptr<worker::WorkerLoop> worker_;
   std::unique_ptr<gateway::Gateway> gateway_;
+  FleetWatch* fleet_ = nullptr;  // one of shells_, of a gateway alone
   std::vector<std::unique_ptr<runtime::Shell>> shells_;
 
   bool stopping_ = false;

@@ -158,6 +158,11 @@ Result<void> Node::start_gateway() {
                                                 static_cast<gateway::StatusSource&>(*this), ids_, clock_);
   if (auto listening = gateway_->listen(); !listening) return explain_http_port(listening.error());
   host(std::make_unique<GatewayShell>(*gateway_));
+  if (!options_.has_dispatcher) {
+    auto fleet = std::make_unique<FleetWatch>(*store_);
+    fleet_ = fleet.get();
+    host(std::move(fleet));
+  }
   return {};
 }
 

@@ -246,7 +246,10 @@ Parsed parse_dispatcher(const Arguments& arguments) {
 
 Parsed parse_worker(const Arguments& arguments) {
   Form form("worker", "Runs tasks of a dispatcher: push or pull, as that one's mode.", kWorkerExamples);
-  form.app.add_option("what", form.worker_words, "push or pull, slots, tcp://host:port")->expected(0, 3);
+  form.app
+      .add_option("push|pull SLOTS tcp://host:port", form.worker_words,
+                  "as the dispatcher's -m; tasks at once; its address")
+      ->expected(0, 3);
   form.app.add_option("-H,--host", form.worker_host, "host of the dispatcher");
   form.app.add_option("-p,--port", form.options.dispatch.port, "port of the dispatcher")->check(CLI::Range(1, 65535));
   add_executors(form);

@@ -38,7 +38,7 @@ class Writer {
   std::string bytes_;
 };
 
-Payload object_of(std::string_view words, TaskId task, std::string_view worker, std::string_view message) {
+Payload failure_object(std::string_view words, TaskId task, std::string_view worker, std::string_view message) {
   const std::string text =
       message.starts_with(words) ? std::string(message) : std::string(words) + ": " + std::string(message);
   Writer w;
@@ -69,11 +69,11 @@ Payload object_of(std::string_view words, TaskId task, std::string_view worker, 
 }  // namespace
 
 Payload worker_failure_object(TaskId task, std::string_view worker, std::string_view message) {
-  return object_of("Worker Failure", task, worker, message);
+  return failure_object("Worker Failure", task, worker, message);
 }
 
 Payload function_failure_object(TaskId task, std::string_view worker, std::string_view message) {
-  return object_of("Function Failure", task, worker, message);
+  return failure_object("Function Failure", task, worker, message);
 }
 
 }  // namespace treadle::core

@@ -55,11 +55,5 @@ TEST(FailureObject, SaysWorkerFailureOnce) {
   EXPECT_TRUE(python_agrees(object, "assert str(e) == 'Worker Failure: lost', str(e)\n", "loads = pickle.loads"));
 }
 
-TEST(FailureObject, SaysThatTheFunctionFailed) {
-  const Payload object = function_failure_object(kTask, "w", "ValueError: boom");
-  EXPECT_TRUE(
-      python_agrees(object, "assert str(e) == 'Function Failure: ValueError: boom', str(e)\n", "loads = pickle.loads"));
-}
-
 }  // namespace
 }  // namespace treadle::core

@@ -96,7 +96,7 @@ class Supervisor {
   const SupervisorCounters& counters() const { return counters_; }
   SupervisorView view() const;
   // Draining, and holds nothing that the dispatcher does not have for good: the program may end.
-  bool drained() const { return draining_ && works_.empty() && said_goodbye_; }
+  bool drained() const { return draining_ && works_.empty() && (said_goodbye_ || link_ != Link::Registered); }
 
  private:
   enum class Link : std::uint8_t { Unregistered, Registering, Registered };

@@ -171,6 +171,14 @@ TEST(SupervisorLink, TooManyUnsettledOutcomesCloseTheCredit) {
   EXPECT_EQ(rig.said.back().free_slots, 1u);
 }
 
+TEST(SupervisorLink, AWorkerWithoutADispatcherAndWithoutWorkNeedsNoGoodbye) {
+  Rig rig = Rig::started(remote_config(1));
+  rig.step(event::LinkDown{});
+  rig.step(event::WorkerDrainAsked{});
+  rig.turn();
+  EXPECT_TRUE(rig.supervisor.drained());
+}
+
 TEST(SupervisorLink, ABigOutcomeBufferIsSaidInSeveralMessages) {
   Rig rig = Rig::started(remote_config(1));
   rig.teach(1, 1us);

@@ -151,7 +151,8 @@ TEST(Gateway, ReportsTheStoresTroubleByTheTable) {
     server.on_loop([&, code = code] { server.store.broken = fail(code, "store says so"); });
     for (const Answer& answer :
          {client.post("/execute_function", call_body(function)), client.post("/register_function", function_body()),
-          client.get("/status/71ed469b-bc52-45d5-89ae-b21aa40760c9")}) {
+          client.get("/status/71ed469b-bc52-45d5-89ae-b21aa40760c9"),
+          client.get("/result/71ed469b-bc52-45d5-89ae-b21aa40760c9")}) {
       EXPECT_EQ(answer.status, status);
       EXPECT_EQ(answer.body, R"({"detail":"store says so"})");
       EXPECT_EQ(answer.header("Retry-After"), status == 429 || status == 503 ? "1" : "");

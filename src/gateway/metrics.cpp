@@ -53,6 +53,10 @@ void add_tasks(std::vector<MetricFamily>& out, const store::Counters& c) {
   out.push_back(std::move(finished));
   out.push_back(
       single("treadle_tasks_requeued_total", "Attempts that went back to the queue.", MetricType::Counter, c.requeued));
+  out.push_back(single("treadle_tasks_adopted_total", "Attempts whose worker went on with another dispatcher.",
+                       MetricType::Counter, c.adopted));
+  out.push_back(single("treadle_sessions_reaped_total", "Dispatchers that vanished and whose attempts were given back.",
+                       MetricType::Counter, c.reaped));
   MetricFamily refused =
       family("treadle_outcomes_refused_total", "Late outcomes that changed nothing.", MetricType::Counter);
   add(refused, static_cast<double>(c.stale), {{"reason", "stale"}});

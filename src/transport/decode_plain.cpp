@@ -55,9 +55,9 @@ void read_failed(HeaderReader& in, const core::Held& held, core::Outcome& outcom
   if (in.frames() > kPayloadFrame) {
     outcome.result = {in.frame(kPayloadFrame), result_facts(in)};
   } else {
-    const auto object =
+    const auto object_of =
         outcome.kind == core::ErrorKind::FunctionFailed ? core::function_failure_object : core::worker_failure_object;
-    outcome.result = object(held.task, in.text("worker"), outcome.error_type + ": " + outcome.error_message);
+    outcome.result = object_of(held.task, in.text("worker"), outcome.error_type + ": " + outcome.error_message);
   }
 }
 

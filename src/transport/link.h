@@ -10,6 +10,8 @@
 
 namespace treadle::transport {
 
+inline constexpr Instant kAtOnce{0};  // a deadline that is over: something has come
+
 class DispatcherLink {
  public:
   virtual ~DispatcherLink() = default;
@@ -19,7 +21,7 @@ class DispatcherLink {
   virtual std::vector<WorkerId> unroutable() = 0;
   // Workers that gave a sign of life without a message: parts of a large payload came.
   virtual std::vector<WorkerId> alive() { return {}; }
-  // receive() must be called then at the latest.
+  // receive() must be called then at the latest. The loop asks before it sleeps, after all sends.
   virtual Instant next_deadline() const { return Instant::never(); }
   // Sentences for the log about messages that were dropped since the last call.
   virtual std::vector<std::string> take_notes() { return {}; }
@@ -32,7 +34,7 @@ class WorkerLink {
   virtual ~WorkerLink() = default;
   virtual void send(core::WorkerMessage message) = 0;
   virtual std::vector<core::DispatcherMessage> receive(Instant now) = 0;
-  // receive() must be called then at the latest.
+  // As above.
   virtual Instant next_deadline() const { return Instant::never(); }
   enum class Change { Up, Down };
   // What became of the connection since the last call.

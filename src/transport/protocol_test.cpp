@@ -211,7 +211,8 @@ TEST(Protocol, PlainOutcomesAreOutcomes) {
   EXPECT_EQ(outcome.kind, core::ErrorKind::FunctionFailed);
   EXPECT_EQ(outcome.error_type, "ValueError");
   EXPECT_EQ(outcome.error_message, "boom");
-  EXPECT_EQ(outcome.result.bytes, core::worker_failure_object(held(0x11).task, "my-worker", "ValueError: boom").bytes);
+  EXPECT_EQ(outcome.result.bytes,
+            core::function_failure_object(held(0x11).task, "my-worker", "ValueError: boom").bytes);
 }
 
 TEST(Protocol, BlobsTravelAsWritten) {

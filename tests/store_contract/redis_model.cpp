@@ -23,6 +23,7 @@ void RedisModel::flush_all() {
   keys_.clear();
   queued = queued_bytes = held = running = 0;
   seq_ = 0;
+  ages_.clear();
 }
 
 // ---- waiting ----
@@ -35,7 +36,10 @@ void RedisModel::push(const std::string& id, const ModelTask& t, bool to_head) {
     std::erase_if(ranked, [&](const auto& one) { return one.second == id; });  // a sorted set names it once
     ranked.emplace(score, id);
   } else if (to_head) {
-    line.list.push_front(id);
+    constexpr std::size_t kLook = 32;
+    std::size_t older = 0;
+    while (older < std::min(kLook, line.list.size()) && ages_.at(line.list[older]) <= ages_.at(id)) ++older;
+    line.list.insert(line.list.begin() + static_cast<std::ptrdiff_t>(older), id);
   } else {
     line.list.push_back(id);
   }
@@ -68,6 +72,7 @@ std::vector<std::string> RedisModel::submit(const std::vector<NewTask>& batch) {
     t.bytes = n.bytes;
     t.delayed = n.delayed;
     if (t.priority != 0) t.seq = ++seq_;
+    ages_[n.id] = ++accepted_;
     if (n.delayed) {
       delayed.insert(n.id);
     } else {

@@ -111,7 +111,8 @@ class RedisModel {
   void take(const std::string& id, const std::string& session, const std::vector<std::string>& tokens, Claim& out);
 
   std::int64_t max_queued_;
-  std::uint64_t seq_ = 0;
+  std::uint64_t seq_ = 0, accepted_ = 0;
+  std::map<std::string, std::uint64_t> ages_;                        // order of acceptance; outlives the task's hash
   std::map<std::string, std::pair<std::string, std::string>> keys_;  // idempotency key -> task, digest
   std::int64_t popped_ = 0, popped_bytes_ = 0;                       // by the claim that is going on
 };

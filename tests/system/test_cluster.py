@@ -186,7 +186,6 @@ def test_every_task_ends_once_though_a_worker_and_a_dispatcher_die(fleet, tmp_pa
     assert all(program.alive for program in fleet.programs if program is not scene.push_workers[0]), fleet.log()
 
 
-@pytest.mark.xfail(strict=True, reason="a gateway on Redis counts its own acts, and shows no slots, workers and ends")
 def test_a_gateway_s_metrics_tell_of_the_whole_service(fleet, runs):
     gateway = fleet.gateway()
     fleet.worker(fleet.dispatcher("push"), 4)

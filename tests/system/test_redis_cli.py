@@ -100,8 +100,6 @@ def test_what_waits_and_what_runs(service, redis, gate):
     assert redis.cli("llen", "task_queue") == "0"
 
 
-# Not strict: whether the worker prefetches, and gives back, is a matter of milliseconds.
-@pytest.mark.xfail(reason="what was prefetched and is given back, one after the other, stands in the queue in reverse")
 def test_what_waits_stands_in_order(service, redis, gate):
     running(service, gate)
     function_id = service.register(double)

@@ -32,11 +32,7 @@ Engine::Engine(boost::asio::io_context& io, RedisConfig config, const Clock& clo
       caller_(client_, clock, header_of(config_, prefix_), later_),
       bulk_(io, config_.address, config_.client, clock, prefix_, later_),
       submitter_(caller_, bulk_, config_.max_queued, config_.max_queued_bytes,
-                 {[this](const Reply& counts, std::uint64_t accepted) {
-                    count(counts);
-                    counters_.submitted += accepted;
-                  },
-                  [this](FunctionId id) { functions_.erase(id); }}),
+                 {[this](const Reply& counts) { count(counts); }, [this](FunctionId id) { functions_.erase(id); }}),
       functions_(config_.bodies_bytes),
       body_owners_(kOwnersBytes),
       sweep_at_(clock.now()) {
@@ -66,15 +62,24 @@ Counters Engine::counters() const {
   return counters;
 }
 
-// queued, their bytes, held, running, delayed. What operators delete can leave the figures of Redis behind for a while.
+// The end of every script's answer (prelude.lua). What operators delete can leave the figures behind for a while.
 void Engine::count(const Reply& counts) {
-  if (counts.items.size() < 5) return;
-  counters_.queued = number_of(counts.items[0]);
-  counters_.queued_bytes = number_of(counts.items[1]);
-  const std::uint64_t held = number_of(counts.items[2]);
-  counters_.running = std::min(number_of(counts.items[3]), held);
-  counters_.claimed = held - counters_.running;
-  counters_.delayed = number_of(counts.items[4]);
+  if (counts.items.size() < 13) return;
+  const auto at = [&](std::size_t i) { return number_of(counts.items[i]); };
+  Counters& c = counters_;
+  c.queued = at(0);
+  c.queued_bytes = at(1);
+  c.running = std::min(at(3), at(2));
+  c.claimed = at(2) - c.running;
+  c.submitted = at(4);
+  c.completed = at(5);
+  c.failed = at(6);
+  c.stale = at(7);
+  c.duplicate = at(8);
+  c.requeued = at(9);
+  c.adopted = at(10);
+  c.reaped = at(11);
+  c.delayed = at(12);
 }
 
 // ---- tasks that a script ended by itself ----
@@ -111,7 +116,6 @@ void Engine::sweep() {
                 partitions_ = number_of(reply->items[1]);
                 sweep_from_ = reply->items[2].text;
                 if (number_of(reply->items[3]) >= kMany) sweep_at_ = clock_.now() + kSweepAgain;
-                counters_.failed += reply->items[5].items.size() / 4;
                 take_ended(reply->items[5]);
                 count(reply->items[6]);
               });

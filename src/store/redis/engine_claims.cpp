@@ -74,7 +74,6 @@ void Engine::read_claim(std::shared_ptr<ClaimCall> call, const Reply& reply) {
   hungry_ = !call->answer.more;
   const std::int64_t due = reply.items[2].integer;
   work_due_ = due < 0 ? Instant::never() : clock_.now() + std::chrono::milliseconds(due + 1);
-  counters_.failed += reply.items[3].items.size() / 4;
   take_ended(reply.items[3]);
   count(reply.items[5]);
   const auto& items = reply.items[4].items;
@@ -286,10 +285,6 @@ void Engine::read_finish(FinishCall& call, const std::vector<std::size_t>& items
     }
     // Said twice since the first answer was lost: the first time was ours.
     if (answer == FinishAnswer::Duplicate && caller_.was_repeated()) answer = FinishAnswer::Applied;
-    const bool completed = call.batch[items[k]].outcome.completed();
-    if (answer == FinishAnswer::Applied) ++(completed ? counters_.completed : counters_.failed);
-    if (answer == FinishAnswer::Duplicate) ++counters_.duplicate;
-    if (answer == FinishAnswer::Stale) ++counters_.stale;
   }
   if (!reply.items.empty()) count(reply.items.back());
 }
@@ -327,12 +322,7 @@ void Engine::requeue(SessionId session, std::vector<RequeueItem> batch, Done<Res
         call->error = reply ? fail(Code::StoreError, "Redis gave a short answer to a requeue.") : reply.error();
         return call->part_done();
       }
-      for (std::size_t k = 0; k < n; ++k) {
-        const RequeueAnswer answer = requeue_answer(reply->items[k].text);
-        call->answers[from + k] = answer;
-        if (answer == RequeueAnswer::Queued) ++counters_.requeued;
-        if (answer == RequeueAnswer::Failed || answer == RequeueAnswer::Cancelled) ++counters_.failed;
-      }
+      for (std::size_t k = 0; k < n; ++k) call->answers[from + k] = requeue_answer(reply->items[k].text);
       take_ended(reply->items[n]);
       count(reply->items[n + 1]);
       call->part_done();

@@ -106,12 +106,7 @@ void Engine::adopt(SessionId to, std::vector<AdoptItem> batch, Done<Result<std::
         args.push_back(to_string(attempt.task));
         args.push_back(text_of(attempt.token));
       },
-      [this, done = std::move(done)](Result<std::vector<AdoptAnswer>> answers) mutable {
-        if (answers) {
-          for (const AdoptAnswer answer : *answers) counters_.adopted += answer == AdoptAnswer::Adopted ? 1 : 0;
-        }
-        done(std::move(answers));
-      });
+      std::move(done));
 }
 
 void Engine::reassert(SessionId session, std::vector<ReassertItem> batch, Done<Result<std::vector<AdoptAnswer>>> done) {
@@ -138,11 +133,9 @@ void Engine::reap_page(SessionId other, std::uint64_t beat_seen, bool ours, Done
                 if (reply->items.size() < 4)
                   return done(fail(Code::StoreError, "Redis gave a short answer to a reap."));
                 const bool now_ours = number_of(reply->items[0]) == 1 || ours || caller_.was_repeated();
-                counters_.failed += reply->items[2].items.size() / 4;
                 take_ended(reply->items[2]);
                 count(reply->items[3]);
                 if (number_of(reply->items[1]) == 1) return reap_page(other, beat_seen, true, std::move(done));
-                if (now_ours) ++counters_.reaped;
                 done(now_ours);
               });
 }

@@ -360,7 +360,6 @@ void Engine::cancel(TaskId id, std::string reason, Done<Result<CancelAnswer>> do
                 }
                 if (word == "missing") return done(CancelAnswer::Missing);
                 if (word == "terminal" || (word == "was-cancelled" && !repeated)) return done(CancelAnswer::Terminal);
-                ++counters_.failed;
                 if (!waiters_.contains(id)) return done(CancelAnswer::Cancelled);
                 read_view(id, true, [this, id, done = std::move(done)](Result<TaskView> view) mutable {
                   for (auto& answer : waiters_.take(id)) answer(view);

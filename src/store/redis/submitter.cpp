@@ -146,7 +146,6 @@ Args Submitter::args_of(const Job& job) const {
 
 void Submitter::read(const Job& job, const Reply& reply) {
   std::size_t next = 0;
-  std::uint64_t accepted = 0;
   static const Reply kNone;
   const Reply& counts = reply.items.empty() ? kNone : reply.items.back();
   std::vector<std::string> refusals;
@@ -157,23 +156,21 @@ void Submitter::read(const Job& job, const Reply& reply) {
       if (word.starts_with("FULL")) {
         refusals.back() = word;
       } else {
-        read_one(*unit.call, i, word, accepted);
+        read_one(*unit.call, i, word);
       }
     }
   }
-  hooks_.counted(counts, accepted);
+  hooks_.counted(counts);
   for (std::size_t i = 0; i < job.units.size(); ++i) unit_answered(job.units[i], refusals[i], counts);
 }
 
-void Submitter::read_one(Call& call, std::size_t at, const std::string& word, std::uint64_t& accepted) {
+void Submitter::read_one(Call& call, std::size_t at, const std::string& word) {
   Result<SubmitAnswer>& answer = call.answers[at];
   const Submission& task = call.batch[at];
-  if (word == "OK") {
-    ++accepted;
-  } else if (word == "SAME") {
+  if (word == "OK") return;
+  if (word == "SAME") {
     // Said again since its answer was lost: what counts is that it is there.
     answer->duplicate = !caller_.was_repeated();
-    accepted += caller_.was_repeated() ? 1 : 0;
   } else if (word.starts_with("DUP")) {
     answer = SubmitAnswer{TaskId::parse(word.substr(3)).value_or(task.id), true};
   } else if (word.starts_with("CLASH")) {

@@ -19,7 +19,7 @@ class Submitter {
  public:
   using Answer = Done<Result<std::vector<Result<SubmitAnswer>>>>;
   struct Hooks {
-    std::function<void(const Reply& counts, std::uint64_t accepted)> counted;
+    std::function<void(const Reply& counts)> counted;
     std::function<void(FunctionId)> unknown;  // Redis has no such function
   };
 
@@ -54,7 +54,7 @@ class Submitter {
   void send(std::shared_ptr<Job> job);
   Args args_of(const Job& job) const;
   void read(const Job& job, const Reply& reply);
-  void read_one(Call& call, std::size_t at, const std::string& word, std::uint64_t& accepted);
+  void read_one(Call& call, std::size_t at, const std::string& word);
   void unit_answered(const Unit& unit, const std::string& refusal, const Reply& counts);
   Error refused(const std::string& word, const Reply& counts) const;
 

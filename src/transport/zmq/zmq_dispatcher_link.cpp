@@ -168,6 +168,8 @@ void ZmqDispatcherLink::go_on_pulling(Instant now, WorkerId worker, Peer& peer) 
 }
 
 Instant ZmqDispatcherLink::next_deadline() const {
+  // Not while something waits to be sent: to look would eat the edge of the room that it waits for.
+  if (blocked_.empty() && socket_.readable()) return kAtOnce;
   Instant next = Instant::never();
   for (const WorkerId worker : pulling_) next = std::min(next, peers_.at(worker).pull.next_deadline());
   return next;

@@ -1,6 +1,7 @@
 // Both ends on real sockets, in one thread; a helper waits on their descriptors as the product's loop does.
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -125,6 +126,34 @@ TEST_F(Wire, FloodInBothDirectionsLosesNothing) {
     ASSERT_EQ(up_[i].seq, i + 1);
     ASSERT_EQ(down_[i].seq, i + 1);
   }
+}
+
+// As a send between two looks does: the descriptor says nothing any more, and the loop must not sleep all the same.
+TEST_F(Wire, MessageWhoseEdgeWasEatenIsDueAtOnce) {
+  open(Mode::Push);
+  worker_->send(message(1));
+  ASSERT_TRUE(until([&] { return up_.size() == 1; }));
+  EXPECT_EQ(dispatcher_->next_deadline(), Instant::never());
+  EXPECT_EQ(worker_->next_deadline(), Instant::never());
+  const auto silent = [](const ZmqSocket& socket) {
+    pollfd fd{socket.wake_fd(), POLLIN, 0};
+    return poll(&fd, 1, 0) == 0;
+  };
+  const auto due = [](const auto& link) {
+    const auto begun = std::chrono::steady_clock::now();
+    while (link.next_deadline() != kAtOnce && !out_of_patience(begun)) usleep(1000);
+    return link.next_deadline() == kAtOnce;
+  };
+  worker_->send(message(2));
+  ASSERT_TRUE(due(*dispatcher_));
+  EXPECT_TRUE(silent(dispatcher_->socket())) << "the look itself took the command";
+  EXPECT_EQ(dispatcher_->receive(now()).size(), 1u);
+  EXPECT_EQ(dispatcher_->next_deadline(), Instant::never());
+  dispatcher_->send(kWorker, answer(1));
+  ASSERT_TRUE(due(*worker_));
+  EXPECT_TRUE(silent(worker_->socket()));
+  EXPECT_EQ(worker_->receive(now()).size(), 1u);
+  EXPECT_EQ(worker_->next_deadline(), Instant::never());
 }
 
 TEST_F(Wire, PullAnswersTheNewestRequestOnce) {

@@ -118,6 +118,8 @@ std::optional<ZmqSocket::Received> ZmqSocket::receive() {
   return received;
 }
 
+bool ZmqSocket::readable() const { return (impl_->socket.get(zmq::sockopt::events) & ZMQ_POLLIN) != 0; }
+
 ZmqSocket::Sent ZmqSocket::send(std::span<const Buffer> envelope, std::span<const Buffer> message) {
   const std::size_t count = envelope.size() + message.size();
   for (std::size_t i = 0; i < count; ++i) {

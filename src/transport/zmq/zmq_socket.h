@@ -1,8 +1,8 @@
 // One zmq socket as Treadle uses it: nothing blocks, messages come and go whole, and what happens to connections can be
 // seen. The only place that knows zmq.
 //
-// In an event loop: call receive() until it is empty in every turn, and after each send once more before the loop
-// sleeps. zmq's descriptor is edge-triggered: it tells of commands, not of messages, and a send may eat the edge
+// In an event loop: call receive() in every turn, and ask readable() before the loop sleeps. zmq's descriptor is
+// edge-triggered: it tells of commands, not of messages, and a send may eat the edge
 // (docs/decisions/0006-zmq-in-the-loop.md).
 #pragma once
 
@@ -49,6 +49,8 @@ class ZmqSocket {
     bool too_many = false;  // more than core::limits::kMaxFrames: the rest was dropped
   };
   std::optional<Received> receive();
+  // There is something to receive, whatever wake_fd() says.
+  bool readable() const;
   enum class Sent : std::uint8_t {
     Yes,
     NotNow,   // its queue is full, or there is no connection yet

@@ -73,6 +73,11 @@ std::vector<core::DispatcherMessage> ZmqWorkerLink::receive(Instant now) {
   return inbox;
 }
 
+Instant ZmqWorkerLink::next_deadline() const {
+  // Not while something waits to be sent: to look would eat the edge of the room that it waits for.
+  return waiting_.empty() && socket_.readable() ? kAtOnce : pull_.next_deadline();
+}
+
 void ZmqWorkerLink::take(Instant now, std::span<const Buffer> message) {
   const std::string_view kind = message.empty() ? std::string_view() : message.front().view();
   if (auto error = error_text(message)) {

@@ -25,7 +25,7 @@ class ZmqWorkerLink final : public WorkerLink {
   void send(core::WorkerMessage message) override;
   std::vector<core::DispatcherMessage> receive(Instant now) override;
   std::vector<Change> changes() override;
-  Instant next_deadline() const override { return pull_.next_deadline(); }
+  Instant next_deadline() const override;
   std::string refusal() const override { return refusal_; }
   std::vector<std::string> take_notes() override { return pull_.take_notes(); }
 

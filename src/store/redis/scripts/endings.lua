@@ -20,6 +20,7 @@ local function end_task(id, t, kind, token, ...)
   local key = P .. id
   local seq = call('HINCRBY', META, 'finish_seq', 1)
   local keep = KEEP_FAILED
+  tell(kind == '' and 'completed' or 'failed')
   if kind == '' then
     keep = KEEP_COMPLETED
     call('HSET', key, 'task_status', 'COMPLETED', 'token', token, 'finished', now, 'finish_seq', seq, 'function_args', '', ...)
@@ -53,6 +54,7 @@ local EXPIRED = 'It waited in the queue longer than its queue time allows.'
 
 -- What the endings of one call have in common; last.
 local function settle()
+  for what, n in pairs(tally) do bump(what, n) end
   for session, ids in pairs(dropped) do
     bump('held', -call('HDEL', session_key(session) .. ':held', unpack(ids)))
   end

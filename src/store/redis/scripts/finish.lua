@@ -28,7 +28,9 @@ end
 
 local at = A + 1
 while ARGV[at] do
-  answers[#answers + 1] = finish(at)
+  local answer = finish(at)
+  if answer == 'stale' or answer == 'duplicate' then tell(answer) end
+  answers[#answers + 1] = answer
   at = at + 5 + tonumber(ARGV[at + 4])
 end
 if #gone > 0 then bump('held', -call('HDEL', session_key(sid) .. ':held', unpack(gone))) end

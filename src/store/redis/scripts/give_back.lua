@@ -34,6 +34,7 @@ local function verdict_of(t, why, given)
 end
 
 local function go_back(id, t, delay, last_error)
+  tell('requeued')
   local fields = {'task_status', 'QUEUED', 'token', '', 'session', ''}
   local function set(name, value)
     fields[#fields + 1] = name

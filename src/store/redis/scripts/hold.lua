@@ -9,6 +9,7 @@ local function adopt(to, id, token)
     bump('held', -call('HDEL', session_key(f[3]) .. ':held', id))
     if f[4] then call('LREM', session_key(f[3]) .. ':revoke', 0, text) end
   end
+  tell('adopted')
   call('HSET', key, 'session', to)
   bump('held', call('HSET', session_key(to) .. ':held', id, token))
   if f[4] then call('RPUSH', session_key(to) .. ':revoke', text) end

@@ -8,13 +8,32 @@ local function add_ranked(line, id, priority, seq)
   call('ZADD', line .. (priority > 0 and ':high' or ':low'), -priority * 1099511627776 + (tonumber(seq) or 0), id)
 end
 
+-- Those that come back one by one still stand in the order in which they were accepted: behind the older ones at the head,
+-- of which LOOK are looked at.
+local LOOK = 32
+local function push_back(line, id)
+  local mine, older = tonumber(call('ZSCORE', TASKS, id) or ''), 0
+  if mine then
+    for _, other in ipairs(call('LRANGE', line, 0, LOOK - 1)) do
+      local score = tonumber(call('ZSCORE', TASKS, other) or '')
+      if not score or score > mine then break end
+      older = older + 1
+    end
+  end
+  local ahead = older > 0 and call('LPOP', line, older) or {}
+  call('LPUSH', line, id)
+  for i = #ahead, 1, -1 do call('LPUSH', line, ahead[i]) end
+end
+
 -- t: named fields of the task. To the head when it came back, to the tail when it is new there.
 local function push(id, t, to_head)
   local line, priority = line_of(t.queue), tonumber(t.priority) or 0
   if priority ~= 0 then
     add_ranked(line, id, priority, t.seq)
+  elseif to_head then
+    push_back(line, id)
   else
-    call(to_head and 'LPUSH' or 'RPUSH', line, id)
+    call('RPUSH', line, id)
   end
 end
 

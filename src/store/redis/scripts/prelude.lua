@@ -14,10 +14,18 @@ local function bump(field, n)
   if n ~= 0 then call('HINCRBY', META, field, n) end
 end
 
--- queued, bytes of their arguments, held, running, delayed: the end of every answer of a script that changes them.
+-- What happened in this call, for the totals of the whole service; settle() writes them.
+local tally = {}
+local function tell(what) tally[what] = (tally[what] or 0) + 1 end
+
+-- Now: queued, bytes of their arguments, held, running; ever: submitted ... reaped; last, now: delayed. The end of every
+-- answer of a script that changes them.
 local function counts()
-  local m = call('HMGET', META, 'queued', 'queued_bytes', 'held', 'running')
-  return {m[1] or '0', m[2] or '0', m[3] or '0', m[4] or '0', call('ZCARD', DELAYED)}
+  local m = call('HMGET', META, 'queued', 'queued_bytes', 'held', 'running', 'submitted', 'completed', 'failed', 'stale',
+    'duplicate', 'requeued', 'adopted', 'reaped')
+  for i = 1, 12 do m[i] = m[i] or '0' end
+  m[13] = call('ZCARD', DELAYED)
+  return m
 end
 
 local function is_terminal(status) return status == 'COMPLETED' or status == 'FAILED' end

@@ -6,6 +6,7 @@ local s = call('HMGET', skey, 'state', 'beat')
 if (s[2] or '0') ~= beat or (not s[1] and call('EXISTS', skey .. ':held') == 0) then return {0, 0, {}, counts()} end
 if s[1] == 'reaped' and call('SISMEMBER', P .. 'treadle:sessions', id) == 0 then return {0, 0, {}, counts()} end
 local REMEMBERED_MS = 3600000 -- so long its owner learns that it was reaped
+if s[1] ~= 'reaped' then tell('reaped') end
 call('HSET', skey, 'state', 'reaped', 'beat', beat)
 local page = call('HRANDFIELD', skey .. ':held', BATCH, 'WITHVALUES')
 local lost, seen = {}, {}

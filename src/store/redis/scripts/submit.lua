@@ -121,6 +121,7 @@ if #list > 0 then
   call('HSET', META, 'listed', string.format('%.0f', listed))
   bump('queued', queued - queued_before)
   bump('queued_bytes', bytes - bytes_before)
+  bump('submitted', #list / 2)
   for i = 2, #list, 2 do call('PUBLISH', 'tasks', list[i]) end
 end
 answers[#answers + 1] = counts()
