@@ -195,6 +195,28 @@ TEST(RedisFaults, AServerThatStandsStillIsGivenUpAfterTheTimeout) {
   EXPECT_EQ(shown(rig.ask(client, {"PING"})), "PONG");
 }
 
+TEST(RedisFaults, WhoAsksAgainAndAgainNoticesAServerThatStandsStill) {
+  RedisServer server;
+  Rig rig;
+  Client client(rig.io, server.tcp(), {.request_timeout = 300ms});
+  ASSERT_TRUE(rig.connect(client));
+  server.pause();
+  const auto begun = Clock::now();
+  const Reached first = rig.send(client, {"PING"});
+  client.flush();
+  int asked = 1;
+  while (!first->has_value() && ms_since(begun) < 5000) {
+    rig.run_for(50ms);
+    rig.send(client, {"PING"});
+    client.flush();
+    ++asked;
+  }
+  EXPECT_TRUE(unavailable(first));
+  EXPECT_GE(asked, 4);
+  EXPECT_LT(ms_since(begun), 2000);
+  server.resume();
+}
+
 TEST(RedisFaults, ABigReplyThatComesSlowlyIsWaitedFor) {
   RedisServer server;
   Tap tap(server.tcp());

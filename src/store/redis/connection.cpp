@@ -78,6 +78,7 @@ void Connection::answer_front(Reply reply) {
   watchdog_.progress();
   Answer answer = std::move(waiting_.front().answer);
   waiting_.pop_front();
+  if (older_ > 0) --older_;
   if (answer) answer(std::move(reply));
 }
 
@@ -88,6 +89,7 @@ void Connection::write(std::deque<Request> requests) {
     return;
   }
   if (waiting_.empty()) watchdog_.progress();
+  older_ = waiting_.size();
   for (Request& request : requests) {
     writer_.add(std::move(request.command));
     waiting_.push_back({std::move(request.answer), request.expect});
@@ -112,7 +114,7 @@ void Connection::continue_write() {
 
 void Connection::on_written(const std::string& failure, std::size_t bytes) {
   if (!failure.empty()) return end(failure);
-  watchdog_.progress();
+  if (older_ == 0) watchdog_.progress();  // else who writes often would not notice that nothing is answered
   const auto& pieces = writer_.pieces();
   for (offset_ += bytes; piece_ < pieces.size() && offset_ >= pieces[piece_].size(); ++piece_)
     offset_ -= pieces[piece_].size();
