@@ -123,9 +123,11 @@ class Scene:
         victim.kill()
         return pid, told
 
-    def kill_dispatcher(self):
-        """And begin one in its place, on the same port."""
+    def kill_dispatcher(self, runs):
+        """While a worker of it runs a task of 500 ms; and begin one in its place, on the same port."""
         port = self.pull.endpoint.rsplit(":", 1)[1]
+        pids = [worker.pid for worker in self.pull_workers]
+        assert eventually(lambda: any(has_begun_a_long_one(runs, pid) for pid in pids), 30, every=0.005)
         self.pull.kill()
         self.fleet.programs.remove(self.pull)
         argv = ("dispatcher", "-m", "pull", "-p", port, "--store", self.fleet.redis.url)
@@ -162,7 +164,7 @@ def test_every_task_ends_once_though_a_worker_and_a_dispatcher_die(fleet, tmp_pa
     assert set(told) >= {"load", "last_heartbeat", "current_task"} and told["state"] == "ready", told
     assert told["last_heartbeat"] and told["current_task"] in ids and told["load"] >= len(told["current_tasks"]) > 0
     assert eventually(lambda: len(runs.lines()) > number / 2, 120, every=0.1)
-    scene.kill_dispatcher()
+    scene.kill_dispatcher(runs)
     lost = eventually(lambda: (w := worker_of(second, pid)) and w["state"] == "lost" and w, 20)
     assert lost and lost["lost_why"], workers(second)
 
