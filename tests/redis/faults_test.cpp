@@ -195,6 +195,28 @@ TEST(RedisFaults, AServerThatStandsStillIsGivenUpAfterTheTimeout) {
   EXPECT_EQ(shown(rig.ask(client, {"PING"})), "PONG");
 }
 
+// Its socket takes what is written, for a long time: that is no progress.
+TEST(RedisFaults, AServerThatStandsStillIsGivenUpAlthoughMoreIsWritten) {
+  RedisServer server;
+  Rig rig;
+  Client client(rig.io, server.tcp(), {.connect_timeout = 300ms, .request_timeout = 300ms});
+  ASSERT_TRUE(rig.connect(client));
+  server.pause();
+  const auto begun = Clock::now();
+  const Reached first = rig.send(client, {"PING"});
+  client.flush();
+  int more = 0;
+  while (!first->has_value() && ms_since(begun) < 3000) {
+    rig.send(client, {"PING"});
+    client.flush();
+    ++more;
+    rig.run_for(50ms);
+  }
+  EXPECT_TRUE(unavailable(first));
+  EXPECT_GE(more, 3);
+  EXPECT_LT(ms_since(begun), 2000);
+}
+
 TEST(RedisFaults, ABigReplyThatComesSlowlyIsWaitedFor) {
   RedisServer server;
   Tap tap(server.tcp());

@@ -76,6 +76,7 @@ void Connection::take(RespParser::Value value) {
 
 void Connection::answer_front(Reply reply) {
   watchdog_.progress();
+  if (unanswered_ > 0) --unanswered_;
   Answer answer = std::move(waiting_.front().answer);
   waiting_.pop_front();
   if (answer) answer(std::move(reply));
@@ -112,13 +113,15 @@ void Connection::continue_write() {
 
 void Connection::on_written(const std::string& failure, std::size_t bytes) {
   if (!failure.empty()) return end(failure);
-  watchdog_.progress();
+  // A Redis that says nothing takes what is written all the same, until the socket is full.
+  if (unanswered_ == 0) watchdog_.progress();
   const auto& pieces = writer_.pieces();
   for (offset_ += bytes; piece_ < pieces.size() && offset_ >= pieces[piece_].size(); ++piece_)
     offset_ -= pieces[piece_].size();
   if (piece_ < pieces.size()) return continue_write();
   writer_.clear();
   writing_ = false;
+  unanswered_ = waiting_.size();
   if (!unsent_.empty()) return write(std::exchange(unsent_, {}));
   hooks_.on_idle_writer();
 }
