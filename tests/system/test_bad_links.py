@@ -313,6 +313,23 @@ def test_the_links_need_what_their_verbs_need(tmp_path):
 
 
 @pytest.mark.sleepy
+@pytest.mark.parametrize("mode", ["push", "pull"])
+def test_a_worker_waits_quietly_for_its_dispatcher(fleet, mode):
+    """Nobody there for 4 s, then one, which is stopped and followed by another on the same port."""
+    gateway, port = fleet.gateway(), free_port()
+    worker = fleet.begin("worker", "worker", mode, 1, f"tcp://127.0.0.1:{port}", "--python", sys.executable)
+    worker.says("serving the dispatcher at")
+    time.sleep(4)
+    assert worker.alive and len(worker.log().splitlines()) <= 5, worker.log()
+    for n in range(2):
+        argv = ("dispatcher", "-m", mode, "-p", port, "--store", fleet.redis.url)
+        dispatcher = fleet.begin("dispatcher", *argv)
+        assert gateway.run(double, n) == 2 * n
+        assert dispatcher.stop() == 0
+    assert worker.alive and worker.log().count("worker.registered") == 2, worker.log()
+
+
+@pytest.mark.sleepy
 def test_a_dispatcher_beside_a_running_serve_is_told(tmp_path, fleet):
     """`treadle serve` runs on its usual port, and its user starts the seed's dispatcher without a Redis: that one says
     what runs already, and how to add workers.

@@ -132,6 +132,15 @@ class Scene:
         self.fleet.begin("dispatcher", *argv).says("dispatching")
 
 
+def check_metrics(metrics, history, number):
+    """Every gateway tells the numbers of the whole service, and they are those of MONITOR."""
+    assert metrics['treadle_tasks_finished_total{state="COMPLETED"}'] == number
+    assert metrics['treadle_tasks_finished_total{state="FAILED"}'] == 0
+    assert metrics["treadle_tasks_requeued_total"] == sum(history.requeued.values()) > 0
+    assert metrics["treadle_tasks_adopted_total"] == sum(history.adopted.values()) > 0
+    assert metrics["treadle_tasks_queued"] == 0 and metrics["treadle_tasks_running"] == 0
+
+
 @pytest.mark.serial
 @pytest.mark.parametrize("number", NUMBERS)
 def test_every_task_ends_once_though_a_worker_and_a_dispatcher_die(fleet, tmp_path, runs, number):
@@ -183,6 +192,8 @@ def test_every_task_ends_once_though_a_worker_and_a_dispatcher_die(fleet, tmp_pa
     )
     assert sum(count > 1 for count in ran.values()) > 0, "the killed worker had attempts under way"
     assert sum(history.adopted.values()) > 0, "the new dispatcher took over attempts that still ran"
+    for gateway in scene.gateways:
+        check_metrics(gateway.metrics(), history, number)
     assert all(program.alive for program in fleet.programs if program is not scene.push_workers[0]), fleet.log()
 
 
