@@ -195,26 +195,26 @@ TEST(RedisFaults, AServerThatStandsStillIsGivenUpAfterTheTimeout) {
   EXPECT_EQ(shown(rig.ask(client, {"PING"})), "PONG");
 }
 
-TEST(RedisFaults, WhoAsksAgainAndAgainNoticesAServerThatStandsStill) {
+// Its socket takes what is written, for a long time: that is no progress.
+TEST(RedisFaults, AServerThatStandsStillIsGivenUpAlthoughMoreIsWritten) {
   RedisServer server;
   Rig rig;
-  Client client(rig.io, server.tcp(), {.request_timeout = 300ms});
+  Client client(rig.io, server.tcp(), {.connect_timeout = 300ms, .request_timeout = 300ms});
   ASSERT_TRUE(rig.connect(client));
   server.pause();
   const auto begun = Clock::now();
   const Reached first = rig.send(client, {"PING"});
   client.flush();
-  int asked = 1;
-  while (!first->has_value() && ms_since(begun) < 5000) {
-    rig.run_for(50ms);
+  int more = 0;
+  while (!first->has_value() && ms_since(begun) < 3000) {
     rig.send(client, {"PING"});
     client.flush();
-    ++asked;
+    ++more;
+    rig.run_for(50ms);
   }
   EXPECT_TRUE(unavailable(first));
-  EXPECT_GE(asked, 4);
+  EXPECT_GE(more, 3);
   EXPECT_LT(ms_since(begun), 2000);
-  server.resume();
 }
 
 TEST(RedisFaults, ABigReplyThatComesSlowlyIsWaitedFor) {

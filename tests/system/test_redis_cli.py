@@ -133,7 +133,7 @@ def test_del_of_a_queued_task(service, redis, gate, runs):
     running(service, gate)
     function_id = service.register(note)
     waiting = [service.execute(function_id, runs.name, n) for n in range(4)]
-    assert eventually(lambda: redis.cli("llen", "task_queue") == "4", 2), "no worker has it in advance"
+    assert eventually(lambda: redis.cli("llen", "task_queue") == "4", 2), "none is prefetched any more"
     assert redis.cli("del", waiting[1]) == "1"
     assert service.get(f"/status/{waiting[1]}").status == 404
     gate.open()

@@ -76,9 +76,9 @@ void Connection::take(RespParser::Value value) {
 
 void Connection::answer_front(Reply reply) {
   watchdog_.progress();
+  if (unanswered_ > 0) --unanswered_;
   Answer answer = std::move(waiting_.front().answer);
   waiting_.pop_front();
-  if (older_ > 0) --older_;
   if (answer) answer(std::move(reply));
 }
 
@@ -89,7 +89,6 @@ void Connection::write(std::deque<Request> requests) {
     return;
   }
   if (waiting_.empty()) watchdog_.progress();
-  older_ = waiting_.size();
   for (Request& request : requests) {
     writer_.add(std::move(request.command));
     waiting_.push_back({std::move(request.answer), request.expect});
@@ -114,13 +113,15 @@ void Connection::continue_write() {
 
 void Connection::on_written(const std::string& failure, std::size_t bytes) {
   if (!failure.empty()) return end(failure);
-  if (older_ == 0) watchdog_.progress();  // else who writes often would not notice that nothing is answered
+  // A Redis that says nothing takes what is written all the same, until the socket is full.
+  if (unanswered_ == 0) watchdog_.progress();
   const auto& pieces = writer_.pieces();
   for (offset_ += bytes; piece_ < pieces.size() && offset_ >= pieces[piece_].size(); ++piece_)
     offset_ -= pieces[piece_].size();
   if (piece_ < pieces.size()) return continue_write();
   writer_.clear();
   writing_ = false;
+  unanswered_ = waiting_.size();
   if (!unsent_.empty()) return write(std::exchange(unsent_, {}));
   hooks_.on_idle_writer();
 }

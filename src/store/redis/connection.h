@@ -89,7 +89,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   RespWriter writer_;
   std::size_t piece_ = 0, offset_ = 0;  // of the writer's pieces: sent so far
   std::deque<Waiting> waiting_;         // for their replies, in the order in which they were sent
-  std::size_t older_ = 0;               // of them: sent before what is being written
+  std::size_t unanswered_ = 0;          // of them, at the front: written before what is being written
   std::deque<Request> unsent_;          // begun while writing_
   bool writing_ = false;
   bool closed_ = false;
