@@ -194,7 +194,9 @@ def test_every_task_ends_once_though_a_worker_and_a_dispatcher_die(fleet, tmp_pa
     )
     assert sum(count > 1 for count in ran.values()) > 0, "the killed worker had attempts under way"
     assert sum(history.adopted.values()) > 0, "the new dispatcher took over attempts that still ran"
-    for gateway in scene.gateways:
+    completed = 'treadle_tasks_finished_total{state="COMPLETED"}'
+    for gateway in scene.gateways:  # reads the totals once a second
+        assert eventually(lambda g=gateway: g.metrics()[completed] == number, 5), gateway.metrics()[completed]
         check_metrics(gateway.metrics(), history, number)
     assert all(program.alive for program in fleet.programs if program is not scene.push_workers[0]), fleet.log()
 
