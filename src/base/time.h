@@ -18,7 +18,8 @@ struct Instant {
   friend constexpr auto operator<=>(const Instant&, const Instant&) = default;
   friend constexpr Duration operator-(Instant a, Instant b) { return Duration(a.ns - b.ns); }
   friend constexpr Instant operator+(Instant a, Duration d) {
-    return a.ns > never().ns - d.count() ? never() : Instant{a.ns + d.count()};
+    const bool ends = d.count() > 0 ? a.ns > never().ns - d.count() : a == never();
+    return ends ? never() : Instant{a.ns + d.count()};
   }
   friend constexpr Instant operator-(Instant a, Duration d) { return Instant{a.ns - d.count()}; }
 };

@@ -53,6 +53,52 @@ TEST(DispatcherSession, MissingSessionIsOpenedAgainAndWhatIsHeldReasserted) {
   EXPECT_EQ(b.dispatcher_.attempts_held(), 1u);
 }
 
+// Its outcome may be on its way to the store when the session turns out to be missing.
+TEST(DispatcherSession, WhatEndsBeforeTheNewSessionIsOpenIsNotReasserted) {
+  Bench b;
+  const WorkerId w = worker_id(1);
+  b.register_worker(w, 2);
+  const auto attempts = b.answer_claim({1, 2});
+  b.pass(limits::kSessionRenew + 100ms);
+  b.say(event::Renewed{RenewAnswer{.live = false, .missing = true, .others = {}, .revokes = {}}});
+  ASSERT_EQ(b.take<effect::OpenSession>().size(), 1u);
+  b.register_worker(w, 2, {held(attempts[0]), held(attempts[1])});
+  WorkerMessage m = b.message(w, 1);
+  m.outcomes = {completed(attempts[0])};
+  b.say(event::WorkerSaid{m});
+  const auto finishes = b.take<effect::Finish>();
+  ASSERT_EQ(finishes.size(), 1u);
+  b.say(event::Finished{finishes[0].batch, std::vector{FinishAnswer::Applied}});
+  b.say(event::SessionOpened{Result<void>{}});
+  const auto asserts = b.take<effect::Reassert>();
+  ASSERT_EQ(asserts.size(), 1u);
+  ASSERT_EQ(asserts[0].items.size(), 1u);
+  EXPECT_EQ(asserts[0].items[0].token, attempts[1].token);
+}
+
+// While it stood still its session may have been reaped, and what it holds given away or ended.
+TEST(DispatcherSession, DispatcherThatStoodStillSendsNoAttemptBeforeItHasRenewed) {
+  Bench b(Mode::Pull);
+  const WorkerId w = worker_id(1);
+  b.register_worker(w, 1);
+  b.sent_to(w);
+  b.receive_all(w);
+  b.say(event::WorkerSaid{b.message(w, 1)});
+  const auto attempts = b.answer_claim({1}, Delivery::AtMostOnce);
+  ASSERT_EQ(b.sent_to(w).size(), 1u);  // and it never arrives
+  b.pass(100ms);
+  b.take<effect::Renew>();
+  b.now_ = b.now_ + limits::kSessionTtl * 2;
+  b.say(event::WorkerSaid{b.message(w, 1)});
+  EXPECT_TRUE(b.sent_to(w).empty());
+  ASSERT_EQ(b.take<effect::Renew>().size(), 1u);
+  b.say(event::Renewed{RenewAnswer{.live = true, .missing = false, .others = {}, .revokes = {}}});
+  const auto messages = b.sent_to(w);
+  ASSERT_EQ(messages.size(), 1u);
+  ASSERT_EQ(messages[0].attempts.size(), 1u);
+  EXPECT_EQ(messages[0].attempts[0].token, attempts[0].token);
+}
+
 TEST(DispatcherSession, SessionWhoseBeatStandsStillIsReapedNotBefore) {
   Bench b;
   const SessionBeat other{SessionId(Uuid{5, 5}), 42};

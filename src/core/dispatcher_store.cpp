@@ -222,6 +222,10 @@ void Dispatcher::keep_session(Instant now, DispatcherEffects& effects) {
     effects.push_back(effect::Renew{session_, std::exchange(revokes_done_, {})});
   }
   for (const auto& [other, beat] : std::exchange(to_reap_, {})) effects.push_back(effect::Reap{other, beat});
+  std::erase_if(reassert_ready_, [this](const ReassertItem& item) {  // what has ended meanwhile
+    const auto it = live_.find(item.task);
+    return it == live_.end() || it->second.token != item.token || it->second.ending;
+  });
   if (session_state_ == SessionState::Live && !reassert_ready_.empty()) {
     effect::Reassert effect{next_batch_++, session_, std::exchange(reassert_ready_, {})};
     auto& asked = adopting_[effect.batch];

@@ -304,6 +304,7 @@ void Dispatcher::send_messages(Instant now, DispatcherEffects& effects) {
     Worker* worker = find(id);
     if (worker && speaks_only_when_asked(config_.mode) && !worker->asked) continue;  // stays dirty until it asks
     if (worker && worker->awaits_body) continue;
+    if (worker && must_renew_ && !worker->out.attempts.empty()) continue;  // they may be somebody else's by now
     dirty_.erase(id);
     if (!worker) continue;
     DispatcherMessage message = std::exchange(worker->out, {});

@@ -122,6 +122,7 @@ class Supervisor {
   void on(event::DispatcherSaid& e);
   bool take_session(const DispatcherMessage& message);
   void take_registration(const DispatcherMessage& message);
+  void give_back_unsure();
   void take_ack(std::uint64_t ack);
   void take_attempt(Attempt& attempt);
   void take_function(FunctionBody& function);

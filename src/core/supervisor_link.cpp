@@ -75,12 +75,27 @@ void Supervisor::take_registration(const DispatcherMessage& message) {
   link_ = Link::Registered;
   if (message.heartbeat > Duration{0}) config_.heartbeat = message.heartbeat;
   heartbeat_at_ = now_ + config_.heartbeat;
+  give_back_unsure();
   outcomes_.say_all_again();
   functions_.ask_again();
   for (const Executor* executor : busy_) {
     if (executor->reported) started_.push_back(executor->pipe.front().work->attempt.token);
   }
   trail("worker.registered", "session=" + to_string(session_) + " held=" + std::to_string(works_.size()));
+}
+
+// An at-most-once attempt from before the registration may have been given up meanwhile, and the word of it may come
+// after this answer: it is not begun.
+void Supervisor::give_back_unsure() {
+  std::vector<Work*> unsure;
+  works_.each([&](Work& work) {
+    const bool waits = work.place == Place::Ready || work.place == Place::NeedsBody;
+    if (waits && work.at_most_once()) unsure.push_back(&work);
+  });
+  for (Work* work : unsure) {
+    take_out_of_queue(*work);
+    give_back(*work, GiveBack::Unstarted);
+  }
 }
 
 void Supervisor::take_ack(std::uint64_t ack) {

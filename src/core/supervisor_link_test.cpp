@@ -216,6 +216,24 @@ TEST(SupervisorLink, AtMostOnceBeginsOnlyWithFreshProofOfTheDispatcher) {
   EXPECT_EQ(rig.runner(2), 1u);
 }
 
+// It may have been given up while this worker was not known; the revoke comes after the answer to the registration.
+TEST(SupervisorLink, AtMostOnceFromBeforeARegistrationIsGivenBackUnstarted) {
+  Rig rig = Rig::started(remote_config(1));
+  Attempt a = attempt(1);
+  a.delivery = Delivery::AtMostOnce;
+  rig.give({a, attempt(2)});  // they wait for the body of their function
+  DispatcherMessage again = rig.message();
+  again.reregister = true;
+  rig.say(again);
+  rig.registered();
+  rig.give_body(1);
+  EXPECT_EQ(rig.runner(1), 0u);
+  EXPECT_EQ(rig.runner(2), 1u);
+  ASSERT_EQ(rig.given_back().size(), 1u);
+  EXPECT_EQ(rig.given_back()[0].attempt.task, a.task);
+  EXPECT_EQ(rig.given_back()[0].why, GiveBack::Unstarted);
+}
+
 TEST(SupervisorLink, AtMostOnceIsAloneInItsExecutor) {
   Rig rig = Rig::started(local_config(1));
   rig.teach(1, 1us);
