@@ -3,50 +3,34 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "dispatcher_node.h"
+#include "liar.h"
 #include "network.h"
+#include "plain_node.h"
+#include "scenario.h"
 #include "store/memory/memory_store.h"
+#include "store_law.h"
 #include "user_code.h"
 #include "worker_node.h"
 #include "world.h"
 
 namespace treadle::sim {
 
-// What one seed makes of the dice.
-struct Scenario {
-  core::Mode mode = core::Mode::Push;
-  int dispatchers = 1;
-  int workers = 1;
-  std::uint32_t slots = 2;  // each
-  int tasks = 100;
-  bool at_most_once = false;  // a fifth of the tasks
-  bool may_hang = false;      // then there is a time limit
-  NetworkFaults network;
-  StoreFaults store;
-  int worker_kills = 0, dispatcher_kills = 0, process_crashes = 0, stalls = 0, partitions = 0, cancels = 0;
-  Duration faults_end{6s};
-
-  static Scenario of(std::uint64_t seed);
-  std::string describe() const;
-};
-
 struct Verdict {
-  std::vector<std::string> violations;  // empty: all promises were kept
-  std::uint64_t events = 0, accepted = 0, completed = 0, failed = 0, starts = 0, requeued = 0, stale = 0, adopted = 0,
-                reaped = 0;
-  std::uint64_t messages_dropped = 0, answers_lost = 0, claims_replayed = 0, worker_deaths = 0, dispatcher_deaths = 0,
-                crashes = 0, held_at_death = 0, recalled = 0, cancelled = 0;
+  std::vector<std::string> violations;         // "at 12 ms: [checker] what"; empty: all promises were kept
+  std::map<std::string, std::uint64_t> tally;  // of what happened and of every kind of fault that struck
   Duration longest_after_faults{0};
 };
 
 class Cluster {
  public:
-  Cluster(std::uint64_t seed, bool print_trail);
+  Cluster(std::uint64_t seed, Scenario scenario, bool print_trail);
+  Cluster(std::uint64_t seed, bool print_trail) : Cluster(seed, Scenario::of(seed), print_trail) {}
   Verdict run();
 
  private:
@@ -54,24 +38,65 @@ class Cluster {
     bool accepted = false;
     bool at_most_once = false;
     bool cancel_asked = false;
+    bool flushed = false;  // the store lost everything after it was sent
+    Instant not_before;
     core::TaskState seen = core::TaskState::Queued;  // last state that a reader saw
     std::string result;                              // of the first terminal answer
     core::ErrorKind kind = core::ErrorKind::None;
   };
 
+  // cluster.cpp: the parts and the run
   void build();
-  void plan_faults();
-  void submit(int number);
-  void look_at(std::vector<TaskId> tasks);
-  void cancel_some();
-  void crash_process();
+  void make_store();
+  void put_functions();
+  void add_dispatcher(int number);
+  void add_worker(int number);
+  void add_plain(int index);
+  std::unique_ptr<WorkerNode> make_worker(int number, std::uint64_t first_boot);
+  void from_worker(int number, WorkerNode* node, core::WorkerMessage message);
+  void to_worker(int number, core::DispatcherMessage message);
+  DispatcherNode& dispatcher_of(int worker) {
+    return *dispatchers_[static_cast<std::size_t>(worker % scenario_.dispatchers)];
+  }
   void pump_store();
-  void check_now();
-  void check_end();
-  void judge(TaskId id, const Client& client);
-  void violation(const std::string& text);
+  bool time_passes();
+  bool all_is_said(Instant faults_end) const;
+  void tally();
+  void keep_counters();
+  void violation(const char* checker, const std::string& text);
   void trail(const std::string& who, const std::string& text);
+
+  // clients.cpp: who asks from outside, and the checkers of what they see
+  void submit(int number);
+  void send(store::Submission submission, int tries);
+  void look();
+  void see(TaskId id, Client& client, const Result<store::TaskView>& view);
+  void cancel_some();
+  void check_now();
+  void check_start(TaskId id);
+  void check_end();
+  std::string what_is_known_of(TaskId id);
+  void judge(TaskId id, const Client& client);
+  bool fits(TaskId id, const Client& client, std::uint32_t starts) const;
   std::size_t unfinished() const;
+
+  // faults.cpp
+  void plan_faults();
+  void plan_deaths();
+  void plan_stalls();
+  void plan_links();
+  void plan_store_faults();
+  template <class What>
+  void some_times(int times, What what);
+  template <class List>
+  auto& any(List& list) {
+    return *list[world_.rng.below(list.size())];
+  }
+  void crash_process();
+  void restart_store();
+  void flush_store();
+  void add_double();
+  void end_faults();
 
   std::uint64_t seed_;
   bool print_;
@@ -79,11 +104,21 @@ class Cluster {
   Scenario scenario_;
   Network network_;
   RunLog log_;
+  StoreLaw law_;
+  Liar liar_;
   std::unique_ptr<store::MemoryStore> store_;
+  std::vector<std::unique_ptr<store::MemoryStore>> flushed_stores_;
   std::vector<std::unique_ptr<DispatcherNode>> dispatchers_;
   std::vector<std::unique_ptr<WorkerNode>> workers_;
-  FunctionId function_[2];  // at least once, at most once
-  std::unordered_map<TaskId, Client> clients_;
+  std::vector<std::unique_ptr<WorkerNode>> doubles_;
+  std::vector<std::unique_ptr<PlainNode>> plains_;
+  std::map<int, WorkerNode*> route_;  // of each worker id: the life that its dispatcher heard last
+  FunctionId function_[2];            // at least once, at most once
+  std::map<TaskId, Client> clients_;
+  Instant store_stands_until_, clients_stand_until_;
+  bool faults_on_ = true;
+  std::uint64_t events_at_ = 0;  // that happened at still_since_
+  Instant still_since_;
   Verdict verdict_;
 };
 

@@ -6,7 +6,7 @@ namespace treadle::sim {
 
 using namespace core;
 
-DispatcherNode::DispatcherNode(World& world, store::Store& store, DispatcherConfig config, Send send)
+DispatcherNode::DispatcherNode(World& world, StoreLaw& store, DispatcherConfig config, Send send)
     : world_(world), store_(store), config_(std::move(config)), send_(std::move(send)) {
   start();
 }
@@ -21,6 +21,7 @@ void DispatcherNode::start() {
   stalled_until_ = Instant{};
   core_ = std::make_unique<Dispatcher>(config_, Rng(world_.rng.next()), world_.now());
   wake(world_.now());
+  if (on_start) on_start();
 }
 
 void DispatcherNode::kill() {
@@ -31,7 +32,10 @@ void DispatcherNode::kill() {
   events_.clear();
 }
 
-void DispatcherNode::stall(Duration d) { stalled_until_ = world_.now() + d; }
+void DispatcherNode::stall(Duration d) {
+  stalls += core_ ? 1 : 0;
+  stalled_until_ = world_.now() + d;
+}
 
 void DispatcherNode::say(DispatcherEvent event) {
   if (!core_) return;
@@ -65,6 +69,15 @@ void DispatcherNode::turn() {
   if (core_) wake(core_->next_deadline());
 }
 
+// The world hears of nothing that is not durable.
+void DispatcherNode::check_settled(const DispatcherMessage& message) const {
+  for (const Held& attempt : message.settled) {
+    if (!store_.is_settled(attempt.token))
+      on_violation("a worker may forget its attempt of task " + to_string(attempt.task) +
+                   ", and the store has not said so");
+  }
+}
+
 bool DispatcherNode::refuses() { return world_.rng.chance(faults_.away); }
 
 template <class Answer, class Event>
@@ -75,9 +88,12 @@ Callback<void(Result<Answer>)> DispatcherNode::answer(Event event) {
       given = fail(Code::StoreAway, "the answer was lost");
     }
     event.answer = std::move(given);
-    world_.after(world_.between(10us, 200us), [this, life, event = std::move(event)]() mutable {
-      if (life == life_) say(std::move(event));
-    });
+    const bool late = world_.rng.chance(faults_.slow);
+    answers_late += late ? 1 : 0;
+    world_.after(late ? world_.between(100ms, 4s) : world_.between(10us, 200us),
+                 [this, life, event = std::move(event)]() mutable {
+                   if (life == life_) say(std::move(event));
+                 });
   };
 }
 
@@ -113,6 +129,7 @@ void DispatcherNode::carry_out(DispatcherEffect& effect) {
   } else if (auto* e = std::get_if<effect::FetchBody>(&effect)) {
     store_.get_body(e->digest, answer<Payload>(event::BodyFetched{e->digest, away}));
   } else if (auto* e = std::get_if<effect::Send>(&effect)) {
+    check_settled(e->message);
     send_(e->worker, std::move(e->message));
   } else if (auto* e = std::get_if<effect::Note>(&effect)) {
     if (on_note) on_note(e->text);

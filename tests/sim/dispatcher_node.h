@@ -7,23 +7,21 @@
 #include <vector>
 
 #include "core/dispatcher.h"
-#include "store/store.h"
+#include "scenario.h"
+#include "store_law.h"
 #include "world.h"
 
 namespace treadle::sim {
 
-struct StoreFaults {
-  double lose_answer = 0;  // the operation happened, the answer is an error
-  double away = 0;         // nothing happened, the answer is an error
-};
-
 class DispatcherNode {
  public:
   using Send = std::function<void(WorkerId, core::DispatcherMessage)>;
-  DispatcherNode(World& world, store::Store& store, core::DispatcherConfig config, Send send);
+  DispatcherNode(World& world, StoreLaw& store, core::DispatcherConfig config, Send send);
 
   void deliver(core::WorkerMessage message) { say(core::event::WorkerSaid{std::move(message)}); }
   void hint() { say(core::event::WorkHint{}); }
+  void hint(std::vector<core::Held> revokes) { say(core::event::RevokeHint{std::move(revokes)}); }
+  void connection_ended(WorkerId worker) { say(core::event::WorkerUnroutable{worker}); }
   void kill();
   void start();
   void stall(Duration d);  // SIGSTOP: events pile up, time goes on
@@ -32,21 +30,24 @@ class DispatcherNode {
   bool alive() const { return core_ != nullptr; }
   const core::Dispatcher& core() const { return *core_; }
   std::function<void(const std::string&)> on_note;
+  std::function<void(const std::string&)> on_violation;
+  std::function<void()> on_start;
 
-  std::uint64_t deaths = 0, answers_lost = 0, claims_replayed = 0;
+  std::uint64_t deaths = 0, answers_lost = 0, answers_late = 0, claims_replayed = 0, stalls = 0;
 
  private:
   void say(core::DispatcherEvent event);
   void wake(Instant at);
   void turn();
   void carry_out(core::DispatcherEffect& effect);
+  void check_settled(const core::DispatcherMessage& message) const;
   // Wraps an answer of the store: late, perhaps lost, and nothing to a dispatcher that died meanwhile.
   template <class Answer, class Event>
   Callback<void(Result<Answer>)> answer(Event event);
   bool refuses();
 
   World& world_;
-  store::Store& store_;
+  StoreLaw& store_;
   core::DispatcherConfig config_;
   Send send_;
   StoreFaults faults_;

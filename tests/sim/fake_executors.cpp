@@ -74,8 +74,7 @@ void FakeExecutors::next_task(ExecutorNo no, Executor& e) {
   e.running = true;
   e.began = world_.now();
   e.plan = plan_of(e.current.task, may_hang_);
-  ++log_.starts;
-  ++log_.tasks[e.current.task].starts;
+  log_.start(e.current.task);
   if (const auto it = tokens_.find({e.current.task, e.current.attempt}); it != tokens_.end())
     ++log_.starts_of_token[it->second];
   if (e.plan.behaviour != Behaviour::Hang) timer(no, e.plan.takes + 20us, &FakeExecutors::end_task);

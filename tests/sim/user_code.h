@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <unordered_map>
 
@@ -29,7 +30,14 @@ struct RunLog {
     std::uint32_t starts = 0;
     std::uint32_t ends = 0;
   };
+  // Every start of user code passes here.
+  void start(TaskId task) {
+    ++starts;
+    ++tasks[task].starts;
+    if (on_start) on_start(task);
+  }
   std::unordered_map<TaskId, Task> tasks;
+  std::function<void(TaskId)> on_start;
   std::unordered_map<Token, std::uint32_t> starts_of_token;
   std::uint64_t starts = 0;
 };

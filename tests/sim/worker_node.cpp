@@ -7,8 +7,15 @@ namespace treadle::sim {
 using namespace core;
 
 WorkerNode::WorkerNode(World& world, RunLog& log, WorkerId id, core::Mode mode, std::uint32_t slots, bool may_hang,
-                       Send send)
-    : world_(world), log_(log), id_(id), mode_(mode), slots_(slots), may_hang_(may_hang), send_(std::move(send)) {
+                       Send send, std::uint64_t first_boot)
+    : world_(world),
+      log_(log),
+      id_(id),
+      mode_(mode),
+      slots_(slots),
+      may_hang_(may_hang),
+      send_(std::move(send)),
+      boots_(first_boot) {
   start();
 }
 
@@ -24,6 +31,7 @@ void WorkerNode::start() {
   events_.clear();
   wake_at_ = Instant::never();
   stalled_until_ = Instant{};
+  last_said_ = 0;
   if (executors_) buried_.push_back(std::move(executors_));  // timers of theirs may still be due
   executors_ = std::make_unique<FakeExecutors>(world_, log_, may_hang_, [this, life = life_] {
     if (life == life_) wake(world_.now());
@@ -44,10 +52,18 @@ void WorkerNode::kill() {
 }
 
 // SIGSTOP of the supervisor alone: its executors run on, and its time goes on.
-void WorkerNode::stall(Duration d) { stalled_until_ = world_.now() + d; }
+void WorkerNode::stall(Duration d) {
+  stalls += core_ ? 1 : 0;
+  stalled_until_ = world_.now() + d;
+}
 
+// In PULL a reply belongs to one request: with REQ_CORRELATE the socket drops what answers an earlier one.
 void WorkerNode::deliver(DispatcherMessage message) {
   if (!core_) return;
+  if (mode_ == Mode::Pull && message.seq != 0 && message.ack < last_said_) {
+    ++superseded;
+    return;
+  }
   for (const Attempt& attempt : message.attempts) executors_->note_attempt(attempt);
   say(event::DispatcherSaid{std::move(message)});
 }
@@ -80,7 +96,10 @@ void WorkerNode::turn() {
   }
   core_->flush(world_.now(), effects);
   carry_out(effects);
-  if (effects.message) send_(std::move(*effects.message));
+  if (effects.message) {
+    last_said_ = effects.message->seq;
+    send_(std::move(*effects.message));
+  }
   wake(core_->next_deadline());
 }
 

@@ -15,7 +15,8 @@ namespace treadle::sim {
 class WorkerNode {
  public:
   using Send = std::function<void(core::WorkerMessage)>;
-  WorkerNode(World& world, RunLog& log, WorkerId id, core::Mode mode, std::uint32_t slots, bool may_hang, Send send);
+  WorkerNode(World& world, RunLog& log, WorkerId id, core::Mode mode, std::uint32_t slots, bool may_hang, Send send,
+             std::uint64_t first_boot = 0);
 
   void deliver(core::DispatcherMessage message);
   void kill();   // kill -9: the program and everything below it
@@ -28,7 +29,7 @@ class WorkerNode {
   const core::SupervisorCounters& counters() const { return core_->counters(); }
   std::function<void(const std::string&)> on_note;
 
-  std::uint64_t deaths = 0, held_at_death = 0, recalled = 0;
+  std::uint64_t deaths = 0, held_at_death = 0, recalled = 0, stalls = 0, superseded = 0;
 
  private:
   void say(core::SupervisorEvent event);
@@ -49,6 +50,7 @@ class WorkerNode {
   std::vector<core::SupervisorEvent> events_;
   std::uint64_t life_ = 0;
   std::uint64_t boots_ = 0;
+  std::uint64_t last_said_ = 0;  // number of the newest message
   Instant stalled_until_;
   Instant wake_at_ = Instant::never();
 };
