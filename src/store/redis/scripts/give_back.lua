@@ -45,8 +45,9 @@ local function go_back(id, t, delay, last_error)
   if t.retries_used > 0 then set('retries_used', t.retries_used) end
   if t.suspect then set('suspect', t.suspect) end
   if last_error ~= '' then set('last_error', last_error) end
+  local due = now + delay + 1 -- `now` is cut to whole milliseconds: never early
   if delay > 0 then
-    set('not_before', now + delay)
+    set('not_before', due)
   elseif t.not_before then
     set('not_before', '') -- of an earlier wait, that a dispatcher cut short by saying that it holds the task
   end
@@ -54,7 +55,7 @@ local function go_back(id, t, delay, last_error)
   bump('queued', 1)
   bump('queued_bytes', tonumber(t.args_bytes) or 0)
   if delay > 0 then
-    call('ZADD', DELAYED, now + delay, id)
+    call('ZADD', DELAYED, due, id)
   else
     push(id, t, true)
     call('PUBLISH', 'tasks', id)
