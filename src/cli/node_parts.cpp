@@ -84,13 +84,17 @@ Result<void> Node::open_store() {
     store::RedisConfig redis;
     TRY(redis.address, store::redis::parse_address(o.store));
     redis.failure = store_failure;
-    redis.required = o.require_durable ? store::Level::Process : store::Level::None;
     redis.warn = [](const std::string& warning) { runtime::log(runtime::LogLevel::Warning, "store.weak " + warning); };
     auto opened = store::open_redis(loop_->context(), std::move(redis), clock_);
     if (!opened && opened.error().code == Code::StoreAway)
       return fail(Code::StoreAway, opened.error().message + running_service_hint());
     TRY(store_, std::move(opened));
   }
+  if (o.require_durable && store_->level() < store::Level::Process)
+    return fail(Code::Invalid, store_->describe() + " keeps tasks at the level '" +
+                                   std::string(store::name_of(store_->level())) +
+                                   "' and loses them when it is killed, and --require-durable asks for more: choose "
+                                   "--durability strict or fast, or a Redis with appendonly yes");
   host(std::make_unique<StoreShell>(*store_));
   return {};
 }
@@ -120,7 +124,7 @@ Result<void> Node::start_dispatcher() {
   }
   dispatch_ =
       std::make_unique<runtime::DispatchLoop>(std::move(config), Rng(runtime::os_seed()), clock_, *store_, *link);
-  host(std::make_unique<BorrowedShell>(*dispatch_));
+  loop_->add(*dispatch_);
   return {};
 }
 
@@ -134,7 +138,7 @@ Result<void> Node::start_worker() {
     wake_on(worker_link_->socket().monitor_fd());
   }
   worker_ = std::make_unique<worker::WorkerLoop>(supervisor_config(), Rng(runtime::os_seed()), *pool_, *link);
-  host(std::make_unique<BorrowedShell>(*worker_));
+  loop_->add(*worker_);
   return {};
 }
 

@@ -47,18 +47,6 @@ class WakeShell final : public runtime::Shell {
   int fd_;
 };
 
-// Hands on the work of others, which has its own shell.
-class BorrowedShell final : public runtime::Shell {
- public:
-  explicit BorrowedShell(runtime::Shell& shell) : shell_(shell) {}
-  bool turn(Instant now) override { return shell_.turn(now); }
-  Instant next_deadline() const override { return shell_.next_deadline(); }
-  int wake_fd() const override { return shell_.wake_fd(); }
-
- private:
-  runtime::Shell& shell_;
-};
-
 // Asks, in every round, whether it is time to end.
 class StopShell final : public runtime::Shell {
  public:

@@ -206,3 +206,8 @@ def test_relative_paths_and_names_with_spaces(tmp_path):
 def test_the_interpreter_is_named_at_start(server):
     assert sys.executable in server.log() and "dill" in server.log()
     assert "%d.%d.%d" % sys.version_info[:3] in server.log()
+
+
+@pytest.mark.parametrize("weak", [("--durability", "none"), ("--store", "memory:")])
+def test_require_durable_refuses_every_store_that_loses_tasks(tmp_path, weak):
+    refused(*serve(tmp_path, "--require-durable", *weak), "--require-durable", "none")
