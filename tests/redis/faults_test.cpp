@@ -259,10 +259,7 @@ TEST(RedisFaults, LoadingIsAReplyLikeAnyOther) {
   Rig rig;
   Client client(rig.io, server.tcp(), {});
   ASSERT_TRUE(rig.connect(client));
-  for (int i = 0; i < 20'000; ++i) client.send({"SET", "k" + std::to_string(i), "v"}, {});
-  ASSERT_EQ(shown(rig.ask(client, {"CONFIG", "SET", "key-load-delay", "500"})), "OK");
-  ASSERT_EQ(shown(rig.ask(client, {"CONFIG", "SET", "loading-process-events-interval-bytes", "1024"})), "OK");
-  ASSERT_EQ(shown(rig.ask(client, {"CONFIG", "REWRITE"})), "OK");
+  make_loading_slow(rig, client);
   server.kill();
   ASSERT_TRUE(rig.run_until([&] { return !client.connected(); }));
   server.start();

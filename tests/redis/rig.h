@@ -1,6 +1,8 @@
 // What the tests of the Redis client share: an event loop that runs until something is true, and answers to look at.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -67,6 +69,16 @@ inline std::string shown(const Result<Reply>& reply) {
       return out + "]";
     }
     default: return reply->text;
+  }
+}
+
+// So many keys, and so slow a reading of them, that a restarted server is LOADING for a while.
+inline void make_loading_slow(Rig& rig, Client& client) {
+  for (int i = 0; i < 20'000; ++i) client.send({"SET", "k" + std::to_string(i), "v"}, {});
+  for (const Command& command :
+       {Command{"CONFIG", "SET", "key-load-delay", "500"},
+        Command{"CONFIG", "SET", "loading-process-events-interval-bytes", "1024"}, Command{"CONFIG", "REWRITE"}}) {
+    ASSERT_EQ(shown(rig.ask(client, command)), "OK");
   }
 }
 
