@@ -43,6 +43,7 @@ inline constexpr Duration kStartReportDelay = 5ms;  // a task still running then
 inline constexpr std::size_t kMaxPrefetchPerSlot = 64;
 inline constexpr Duration kPrefetchWork = 20ms;        // of estimated work that may wait in a worker for each slot
 inline constexpr Duration kPipeWork = 1ms;             // of estimated work that may wait inside one executor
+inline constexpr Duration kStandbyBehind = 20ms;       // longest estimate of a task behind which one more may stand by
 inline constexpr Duration kWaitForSlot = 50ms;         // what waited so long without a slot goes back to the dispatcher
 inline constexpr Duration kLongTask = 100ms;           // no prefetch for a worker whose tasks take so long
 inline constexpr std::size_t kOutputKept = 64u << 10;  // last bytes of a task's stdout and stderr

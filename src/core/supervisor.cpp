@@ -33,6 +33,7 @@ void Supervisor::tick(Instant now, SupervisorEffects& effects) {
   effects_ = &effects;
   act_on_deadlines();
   hand_out();
+  fill_from_standby();
   give_back_overdue();
   keep_warm();
 }

@@ -143,6 +143,8 @@ class Supervisor {
   void hand_out();
   bool begin(Work& work);
   bool append(Work& work);
+  bool has_room(const Executor& executor, Duration expected) const;
+  void fill_from_standby();
   Executor* pick(const Work& work, const ExecutorKey& key);
   ExecutorKey key_for(const Work& work) const;
   Duration estimate(const Work& work) const;
@@ -194,6 +196,7 @@ class Supervisor {
 
   // supervisor_kill.cpp: time limits, cancel, drain
   void recall(Executor& executor, std::size_t count);
+  bool recall_standby(Executor& executor);
   void want_kill(Executor& executor, Work& target, KillWhy why);
   void go_on_with_kill(Executor& executor);
   void terminate(Executor& executor);

@@ -46,9 +46,10 @@ struct Executor {
   bool awaits_idle = false;  // a recall took something: no task before IDLE has named last_seq
   Instant awaits_idle_since;
 
-  Instant begun = Instant::never();  // of the first in the pipe; never: not ready yet
-  bool reported = false;             // it ran kStartReportDelay: reported, and what was behind it recalled
-  bool reported_long = false;        // it ran kLongTask: no prefetch for this slot
+  Instant begun = Instant::never();      // of the first in the pipe; never: not ready yet
+  Instant recall_at = Instant::never();  // what stands behind it is taken back then; never: it was
+  bool reported = false;                 // it ran kStartReportDelay: reported
+  bool reported_long = false;            // it ran kLongTask: no prefetch for this slot
   Instant measure_at = Instant::never();
 
   KillStage kill = KillStage::None;
@@ -74,6 +75,7 @@ struct Executor {
     if (state == State::Starting) next = std::min(next, start_by);
     if (pipe.empty()) return awaits_idle ? std::min(next, awaits_idle_since + kIdleAnswer) : next;
     if (begun == Instant::never()) return next;
+    if (pipe.size() > 1) next = std::min(next, recall_at);
     if (!reported_long) next = std::min(next, begun + (reported ? limits::kLongTask : limits::kStartReportDelay));
     const Duration limit = pipe.front().work->attempt.time_limit;
     if (limit > Duration{0}) next = std::min(next, begun + limit);

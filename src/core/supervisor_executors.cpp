@@ -129,6 +129,8 @@ void Supervisor::settle_place(Executor& executor) {
 void Supervisor::begin_front(Executor& executor, Instant begun) {
   executor.begun = begun;
   executor.reported = executor.reported_long = false;
+  executor.recall_at =
+      begun + std::clamp(2 * executor.pipe.front().estimate, limits::kStartReportDelay, limits::kWaitForSlot);
   executor.measure_at = executor.key.memory_limit > 0 ? begun + kMeasureAfter : Instant::never();
   ++counters_.begun;
   watch(executor);

@@ -1,6 +1,7 @@
 // What is taken back, and what is ended: recalls, time limits, cancel, drain. Before every SIGTERM whatever has not
 // begun is recalled, so that the signal can hit nobody but its target.
 #include <algorithm>
+#include <utility>
 
 #include "core/supervisor.h"
 
@@ -17,6 +18,14 @@ void Supervisor::recall(Executor& executor, std::size_t count) {
   ++counters_.recalls;
   command(command::Recall{executor.no, static_cast<std::uint32_t>(count)});
   settle_place(executor);
+}
+
+// At most once for each task in front: what cannot be taken back has begun, and its predecessor's result is on its way.
+bool Supervisor::recall_standby(Executor& executor) {
+  const bool first = std::exchange(executor.recall_at, Instant::never()) != Instant::never();
+  if (!first || executor.pipe.size() < 2) return false;
+  recall(executor, executor.pipe.size() - 1);
+  return true;
 }
 
 void Supervisor::look_at(Executor& executor) {
@@ -43,8 +52,8 @@ void Supervisor::look_at(Executor& executor) {
   if (!executor.reported && ran >= limits::kStartReportDelay) {
     executor.reported = true;
     started_.push_back(front.attempt.token);
-    if (executor.pipe.size() > 1) recall(executor, executor.pipe.size() - 1);
   }
+  if (executor.recall_at <= now_) recall_standby(executor);
   if (ran >= limits::kLongTask) executor.reported_long = true;
   if (front.attempt.time_limit > Duration{0} && ran >= front.attempt.time_limit) {
     want_kill(executor, front, KillWhy::TimeLimit);

@@ -12,6 +12,7 @@ class Executor:
         self.max_result = settings["max_result"]
         self.failures = Failures(settings["worker_id"])
         self.functions = collections.OrderedDict()
+        self.read_into = [bytearray(READ_BYTES)]  # a new one for each read would be mapped and unmapped each time
         self.buffer = bytearray()
         self.fds = []
         self.frames = collections.deque()
@@ -27,7 +28,7 @@ class Executor:
         faulthandler.register(signal.SIGUSR1, self.stack, all_threads=True, chain=False)
         signal.signal(signal.SIGTERM, self._on_term)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        self.surroundings.handlers = {number: signal.getsignal(number) for number in SIGNALS}
+        self.surroundings.handlers = {number: _getsignal(number) for number in SIGNALS}
 
     def _on_term(self, *_):
         if self.in_user_code:
@@ -44,13 +45,13 @@ class Executor:
 
     def read(self):
         """Blocks for bytes, then takes all whole frames out of the buffer; functions go to their table at once."""
-        data, ancillary, _, _ = self.sock.recvmsg(READ_BYTES, 256)
-        if not data:
+        size, ancillary, _, _ = self.sock.recvmsg_into(self.read_into, 256)
+        if not size:
             _exit(0)
         for _, _, raw in ancillary:
             self.fds.extend(array.array("i", raw[: len(raw) - len(raw) % 4]))
         buffer = self.buffer
-        buffer += data
+        buffer += memoryview(self.read_into[0])[:size]
         begin, end = 0, len(buffer)
         while end - begin >= 16:
             length, kind, flags, _, seq = HEADER.unpack_from(buffer, begin)
@@ -196,9 +197,12 @@ class Executor:
             return RECYCLE
         recycle = surroundings.reset()
         self.since_check += 1
-        if self.since_check >= FULL_CHECK_EVERY or _now() - begun > FULL_CHECK_NS:
+        ran = _now() - begun
+        if self.since_check >= FULL_CHECK_EVERY or ran > FULL_CHECK_NS:
             self.since_check = 0
             recycle = surroundings.reset_all() or recycle
+        elif ran > LIKELY_CHECK_NS:
+            recycle = surroundings.reset_likely() or recycle
         elif sys.stdout is not surroundings.out or sys.stderr is not surroundings.err:
             sys.stdout, sys.stderr = surroundings.streams
         if flags & MARK_OUTPUT or surroundings.dirty():

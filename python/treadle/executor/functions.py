@@ -87,6 +87,7 @@ class Surroundings:
         self.locale = locale.setlocale(locale.LC_ALL)
         self.builtins = dict(builtins.__dict__)
         self.handlers = {}
+        self.children = self._open_children()
 
     def dirty(self):
         return self.files[0].dirty or self.files[1].dirty
@@ -105,25 +106,46 @@ class Surroundings:
                 builtins.__dict__.clear()
                 builtins.__dict__.update(self.builtins)
             for number in SIGNALS:
-                if signal.getsignal(number) != self.handlers[number]:
+                if _getsignal(number) != self.handlers[number]:
                     signal.signal(number, self.handlers[number])
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            os.chdir(self.cwd)
-            os.umask(self.umask)
-            sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__ = self.streams
-            if sys.path != self.path:
-                sys.path[:] = self.path
             sys.setrecursionlimit(self.recursion)
             if locale.setlocale(locale.LC_ALL) != self.locale:
                 locale.setlocale(locale.LC_ALL, self.locale)
             sys.settrace(None)
             sys.setprofile(None)
+        except BaseException:
+            return True
+        return self.reset_likely()
+
+    def reset_likely(self):
+        """What functions do change, at half the cost of the full check. True: something cannot be put back."""
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            if os.getcwd() != self.cwd:
+                os.chdir(self.cwd)
+            os.umask(self.umask)
+            sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__ = self.streams
+            if sys.path != self.path:
+                sys.path[:] = self.path
             return self._has_children()
         except BaseException:
             return True
 
     @staticmethod
-    def _has_children():
+    def _open_children():
+        """The kernel's list of our children; -1 where it keeps none. Reading it costs a quarter of a waitpid that raises."""
+        try:
+            fd = os.open("/proc/self/task/%d/children" % os.getpid(), os.O_RDONLY)
+        except OSError:
+            return -1
+        high = high_fd(fd)
+        if high != fd:
+            os.close(fd)
+        return high
+
+    def _has_children(self):
+        if self.children >= 0 and not os.pread(self.children, 1, 0):
+            return False
         while True:
             try:
                 if os.waitpid(-1, os.WNOHANG)[0] == 0:
