@@ -54,7 +54,7 @@ void Supervisor::look_at_executors() {
 
 Instant Supervisor::next_deadline() const {
   Instant next = std::min(look_at_, drain_until_);
-  if (!ready_.empty()) next = std::min(next, ready_.front()->waiting_since + limits::kWaitForSlot);
+  if (!ready_.empty()) next = std::min({next, idle_by_, ready_.front()->waiting_since + limits::kWaitForSlot});
   if (spawn_after_ > now_ && !draining_) next = std::min(next, spawn_after_);
   if (!link_up_) return next;
   if (link_ != Link::Registered) return std::min(next, register_at_);

@@ -142,6 +142,7 @@ class Supervisor {
   // supervisor_assign.cpp: who runs what where
   void hand_out();
   bool begin(Work& work);
+  bool soon_idle(const ExecutorKey& key);
   bool append(Work& work);
   bool has_room(const Executor& executor, Duration expected) const;
   void fill_from_standby();
@@ -247,6 +248,7 @@ class Supervisor {
   mutable bool census_stale_ = true;
   int start_failures_ = 0;  // in a row
   Instant spawn_after_;
+  Instant idle_by_ = Instant::never();  // a waiting attempt gets a new executor then
   Instant fresh_until_;                 // a spare of Isolation::Fresh is kept until then
   Instant look_at_ = Instant::never();  // no executor is due before it
 

@@ -11,11 +11,13 @@ namespace {
 constexpr Duration kTaskOverhead = 3us;           // of an executor for a task, beside the function itself
 constexpr std::uint64_t kPipeBytes = 256u << 10;  // of arguments that may wait inside one executor
 constexpr std::size_t kLookAhead = 64;            // attempts behind one that cannot begin now
+constexpr Duration kIdleSoon = 20ms;              // from a result to the IDLE that follows it
 constexpr Duration kSpareKept = 60s;              // after the last task of Isolation::Fresh
 
 }  // namespace
 
 void Supervisor::hand_out() {
+  idle_by_ = Instant::never();
   for (std::size_t i = 0; i < ready_.size() && i < kLookAhead;) {
     Work& work = *ready_[i];
     if (begin(work) || append(work)) {
@@ -35,12 +37,26 @@ bool Supervisor::begin(Work& work) {
   const ExecutorKey key = key_for(work);
   if (key.isolation == Isolation::Fresh) fresh_until_ = now_ + kSpareKept;
   Executor* executor = pick(work, key);
-  if (!executor && !may_spawn()) return false;
+  if (!executor && (soon_idle(key) || !may_spawn())) return false;
   if (!executor) executor = &spawn(key);
   executor->exclusive =
       work.at_most_once() || work.attempt.suspect || work.function->mark_output || key.isolation == Isolation::Fresh;
   send(*executor, work);
   return true;
+}
+
+// One that has ended its task and owes an IDLE for what was recalled says it at once: that is no reason for a new
+// process.
+bool Supervisor::soon_idle(const ExecutorKey& key) {
+  for (const auto& [no, executor] : executors_) {
+    if (!executor->awaits_idle || !executor->pipe.empty() || executor->key != key) continue;
+    if (executor->state != Executor::State::Live || executor->kill != Executor::KillStage::None) continue;
+    const Instant until = executor->awaits_idle_since + kIdleSoon;
+    if (until <= now_) continue;
+    idle_by_ = std::min(idle_by_, until);
+    return true;
+  }
+  return false;
 }
 
 Executor* Supervisor::pick(const Work& work, const ExecutorKey& key) {

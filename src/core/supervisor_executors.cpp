@@ -198,6 +198,7 @@ void Supervisor::count_run(Executor& executor, Work& work, const event::TaskDone
   if (executor.pipe.empty()) {
     executor.begun = Instant::never();
     executor.exclusive = false;
+    executor.awaits_idle_since = now_;  // it could not say it before
   } else {
     begin_front(executor, std::clamp(Instant{measures.finished_ns}, begun, now_));
   }

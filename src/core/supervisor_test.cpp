@@ -176,11 +176,38 @@ TEST(Supervisor, NothingIsSentBetweenARecallAndIdle) {
   EXPECT_EQ(rig.runner(11), 0u);
   rig.finish(executor, 1ms);
   EXPECT_TRUE(rig.executors.at(executor).tasks.empty());
-  // The slot is free, so another executor takes it.
+  EXPECT_EQ(rig.runner(11), 0u);
+  rig.idle(executor);
+  EXPECT_EQ(rig.runner(11), executor);
+  EXPECT_EQ(rig.supervisor.counters().spawned, 1u) << "IDLE comes at once: no reason for a new process";
+}
+
+TEST(Supervisor, AnotherExecutorTakesWhatOneThatOwesIdleDoesNotTakeInTime) {
+  Rig rig = Rig::started(local_config(1));
+  rig.teach(1, 100us);
+  rig.give({attempt(10), attempt(11)});
+  rig.advance(5ms);
+  const std::uint32_t executor = rig.runner(10);
+  rig.finish(executor, 1ms);
+  EXPECT_EQ(rig.supervisor.next_deadline(), rig.now + 20ms);
+  rig.advance(20ms);
   EXPECT_NE(rig.runner(11), 0u);
   EXPECT_NE(rig.runner(11), executor);
   rig.idle(executor);
   EXPECT_EQ(rig.supervisor.view().idle, rig.supervisor.view().executors - 1);
+}
+
+// The time for its IDLE does not begin while user code runs.
+TEST(Supervisor, AnExecutorWhoseTaskRanLongAfterARecallIsNotTakenForStuck) {
+  Rig rig = Rig::started(local_config(1));
+  rig.teach(1, 100us);
+  rig.give({attempt(10), attempt(11)});
+  rig.advance(5ms);
+  const std::uint32_t executor = rig.runner(10);
+  rig.finish(executor, 30s);
+  EXPECT_FALSE(rig.executors.at(executor).killed);
+  rig.idle(executor);
+  EXPECT_EQ(rig.supervisor.view().idle, rig.supervisor.view().executors);
 }
 
 TEST(Supervisor, WhatWaitedFiftyMillisecondsGoesBack) {

@@ -23,7 +23,7 @@ struct InterpreterInfo {
 
 // Runs the interpreter once (a name on PATH or a path) and asks it. Blocks, up to `limit`. An Error is one sentence
 // that says what is missing, the command that installs it there, and the other way out.
-Result<InterpreterInfo> ask_interpreter(const std::string& python, Duration limit = 5s);
+Result<InterpreterInfo> ask_interpreter(const std::string& python, Duration limit = 20s);
 
 // What a zygote is started with.
 struct ZygoteOptions {
