@@ -64,7 +64,7 @@ class VerbsTest(unittest.TestCase):
             self.assertEqual(subprocess.run(["bash", "-n", str(path)], capture_output=True, text=True).stderr, "")
 
     def test_unknown_verbs_and_options_exit_2(self):
-        for args in (["fly"], ["../build"], ["test", "--fast"], ["bare", "--suite", "woody"], ["fuzz", "--seconds", "soon"], ["chaos"]):
+        for args in (["fly"], ["../build"], ["test", "--fast"], ["bare", "--suite", "woody"], ["fuzz", "--seconds", "soon"]):
             with self.subTest(args=args):
                 run = self.dev(*args)
                 self.assertEqual(run.returncode, 2, run.stderr)

@@ -93,18 +93,18 @@ class Program:
 
 
 class Redis:
-    """A private redis-server on a socket file (and on a TCP port, if one is given). Ended by pid."""
+    """A private redis-server on a socket file (and on a TCP port, if one is given), with further flags. Ended by pid."""
 
-    def __init__(self, home, port=0):
+    def __init__(self, home, port=0, flags=()):
         self.home = pathlib.Path(home)
         # Not below `home`: the path of a socket file may have 107 bytes, and those of pytest are longer.
-        self._folder = tempfile.mkdtemp(prefix="treadle-redis-")
-        self.socket = f"{self._folder}/redis.sock"
+        self.folder = tempfile.mkdtemp(prefix="treadle-redis-")  # also where it keeps its files
+        self.socket = f"{self.folder}/redis.sock"
         self.port = port
         program = shutil.which("redis-server")
         assert program, "no redis-server: ./dev test installs it (tools/packages.tsv)"
-        where = ("--port", port, "--bind", "127.0.0.1", "--unixsocket", self.socket, "--dir", self._folder)
-        self.program = Program(self.home, "redis", program, *where, "--save", "")
+        where = ("--port", port, "--bind", "127.0.0.1", "--unixsocket", self.socket, "--dir", self.folder)
+        self.program = Program(self.home, "redis", program, *where, "--save", "", *flags)
 
     @property
     def url(self):
@@ -143,7 +143,7 @@ class Redis:
 
     def close(self):
         self.program.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class Monitor:

@@ -1,0 +1,1 @@
+"""What happened to the tasks of one run, seen from three sides, and the checker that judges it."""
