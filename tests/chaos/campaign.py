@@ -13,7 +13,11 @@ import traceback
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "system")]
 
+import rows_disk  # noqa: E402, F401
 import rows_kill  # noqa: E402, F401
+import rows_net  # noqa: E402, F401
+import rows_peer  # noqa: E402, F401
+import rows_redis  # noqa: E402, F401
 from rows import ROWS  # noqa: E402
 from scene import Scene  # noqa: E402
 

@@ -23,8 +23,8 @@ OPTIONS = {
     "redis_flags": (),
     "redis_folder": None,  # where Redis keeps its files, if not below its own folder
     "data": None,  # the data directory, if not below home
-    "store_link": None,  # link(port) -> another port that leads to Redis
-    "worker_link": None,  # link(port) -> another port that leads to a dispatcher
+    "store_link": None,  # link(port, n) -> the port by which the nth program (gateways first) reaches Redis
+    "worker_link": None,  # link(port, n) -> the port by which the nth worker reaches its dispatcher
     "env": {},  # role -> environment
     "flags": {},  # role -> flags
 }
@@ -48,7 +48,7 @@ class Rig(Tree, Client):
         self.mark = uuid.uuid4().hex
         self.roles = {"serve": [], "gateway": [], "dispatcher": [], "worker": []}
         self.ports = []
-        self.endpoints = []  # of dispatchers, as workers are told
+        self.worker_ports = []  # of dispatchers
         self.redis = None
         self.data = pathlib.Path(self.o["data"] or self.home / "data")
         self._planned = []  # in the order of their starts
@@ -80,24 +80,25 @@ class Rig(Tree, Client):
             flags += ["--appendonly", "yes", "--appendfsync", self.o["appendfsync"], *redis_side.LOG_FLAGS]
         if self.o["redis_folder"]:
             flags += ["--dir", self.o["redis_folder"]]
-        self.redis = Redis(folder(self.home, "redis"), port=free_port(), flags=flags).start()
-        link = self.o["store_link"]
-        port = link(self.redis.port) if link else self.redis.port
-        self.store_url = f"redis://127.0.0.1:{port}/0"
-        for _ in range(self.o["gateways"]):
-            self._plan_gateway("gateway", "--store", self.store_url)
+        home, env = folder(self.home, "redis"), self.o["env"].get("redis")
+        self.redis = Redis(home, port=free_port(), flags=flags, env=env).start()
+        for n in range(self.o["gateways"]):
+            self._plan_gateway("gateway", "--store", self._store(n))
         for n in range(self.o["dispatchers"]):
-            self._plan("dispatcher", "dispatcher", "--store", self.store_url, *self._mode_flags())
+            store = self._store(self.o["gateways"] + n)
+            self._plan("dispatcher", "dispatcher", "--store", store, *self._mode_flags())
             if self.mode != "local":
                 self._plan_workers(n)
+
+    def _store(self, n):
+        link = self.o["store_link"]
+        return f"redis://127.0.0.1:{link(self.redis.port, n) if link else self.redis.port}/0"
 
     def _mode_flags(self):
         if self.mode == "local":
             return ("-m", "local", "--python", sys.executable, "-w", 2 * SLOTS)
-        port = free_port()
-        link = self.o["worker_link"]
-        self.endpoints.append(f"tcp://127.0.0.1:{link(port) if link else port}")
-        return ("-m", self.mode, "-p", port)
+        self.worker_ports.append(free_port())
+        return ("-m", self.mode, "-p", self.worker_ports[-1])
 
     def _plan_gateway(self, role, *argv):
         port = free_port()
@@ -107,10 +108,10 @@ class Rig(Tree, Client):
 
     def _plan_workers(self, n):
         for _ in range(self.o["workers"]):
-            self.plan_worker(self.endpoints[n])
-
-    def plan_worker(self, endpoint):
-        return self._plan("worker", "worker", self.mode, SLOTS, endpoint, "--python", sys.executable)
+            link, port = self.o["worker_link"], self.worker_ports[n]
+            port = link(port, len(self.roles["worker"])) if link else port
+            argv = (self.mode, SLOTS, f"tcp://127.0.0.1:{port}", "--python", sys.executable)
+            self._plan("worker", "worker", *argv)
 
     def _plan(self, role, *argv):
         name = f"{role}{len(self.roles[role])}"

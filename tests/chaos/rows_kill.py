@@ -6,7 +6,7 @@ import signal
 import time
 
 from client import eventually
-from rig import SLOTS, continue_tree, is_below
+from rig import continue_tree, is_below
 from rows import ALL, APART, REDIS, REDIS_APART, row
 
 turns = itertools.count()
@@ -123,10 +123,12 @@ def kill_all(scene):
 # -- SIGSTOP ---------------------------------------------------------------------------------------------------------
 
 STOPPED = 30  # seconds: three leases
+# A worker that slept may begin at-least-once attempts that were given to others meanwhile: their results are refused.
+LATE_STARTS = ("ran_after_end",)
 
 
 @row("worker stopped 30 s", "it and its executors; what it held runs elsewhere, and its late results are refused", APART,
-     hits=("in_flight", "requeued", "stale"), rounds=1, short=("redis-push", "sqlite-pull"))
+     hits=("in_flight", "requeued", "stale"), rounds=1, short=("redis-push", "sqlite-pull"), excused=LATE_STARTS)
 def stop_worker(scene):
     worker = one_of(scene.rig.roles["worker"])
     scene.hit("in_flight", scene.busy(worker))
@@ -193,4 +195,3 @@ def random_kills(scene):
     kill(scene, program, since="begin" if program.role == "worker" else "end")
 
 
-assert SLOTS >= 2

@@ -95,7 +95,7 @@ class Program:
 class Redis:
     """A private redis-server on a socket file (and on a TCP port, if one is given), with further flags. Ended by pid."""
 
-    def __init__(self, home, port=0, flags=()):
+    def __init__(self, home, port=0, flags=(), env=None):
         self.home = pathlib.Path(home)
         # Not below `home`: the path of a socket file may have 107 bytes, and those of pytest are longer.
         self.folder = tempfile.mkdtemp(prefix="treadle-redis-")  # also where it keeps its files
@@ -104,7 +104,7 @@ class Redis:
         program = shutil.which("redis-server")
         assert program, "no redis-server: ./dev test installs it (tools/packages.tsv)"
         where = ("--port", port, "--bind", "127.0.0.1", "--unixsocket", self.socket, "--dir", self.folder)
-        self.program = Program(self.home, "redis", program, *where, "--save", "", *flags)
+        self.program = Program(self.home, "redis", program, *where, "--save", "", *flags, env=env)
 
     @property
     def url(self):

@@ -254,6 +254,12 @@ def runs_after_its_end(one):
     one.h.runs[-1].ended = None
 
 
+def starts_once_after_its_end(one):
+    """Failed as lost, and then it starts after all."""
+    one.submit(9, once=True).claim(9, "a").blow().end(9, None, "", "FAILED", "WorkerLost").look(9, "FAILED", "lost")
+    one.h.runs.append(Run(9, "n9", 5, one.tick()))
+
+
 def runs_though_cancelled(one):
     one.submit(9).cancel(9, "200").end(9, None, "", "FAILED", "Cancelled")
     one.h.runs.append(Run(9, "n9", 5, one.tick()))
@@ -294,6 +300,7 @@ BAD = [
     (is_not_found, "vanished"),
     (changes_its_result, "result_changed"),
     (runs_after_its_end, "ran_after_end"),
+    (starts_once_after_its_end, "once_ran_after_end"),
     (runs_though_cancelled, "ran_though_cancelled"),
     (fails_for_nothing, "wrong_kind"),
     (runs_two_at_once, "oversold"),

@@ -6,7 +6,7 @@ source tools/dev/lib/build.sh
 
 verb_chaos() {
   need_packages test
-  build_preset release treadle || exit 1
+  build_preset release treadle chaos_shim || exit 1
   export TREADLE_BIN=${TREADLE_BIN:-$TREADLE_ROOT/build/treadle}
   exec "$TREADLE_PYTHON" tests/chaos/campaign.py "$@"
 }

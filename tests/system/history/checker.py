@@ -259,13 +259,23 @@ def result_changed(i):
             yield f"task {task} was seen {sorted(status for status, _ in ends)} and is {final.status}"
 
 
-def ran_after_end(i):
-    """Nothing starts of a task that a client has seen ended."""
+def late_starts(i, once):
     for task, call in i.accepted.items():
         known = i.terminal_at(task)
-        for run in i.runs[call.key] if known is not None else ():
+        intent = i.h.intents[call.key]
+        for run in i.runs[call.key] if known is not None and intent.once == once else ():
             if run.started > known and not i.wiped(known):
                 yield f"task {task} (key {call.key}) started {run.started - known:.3f} s after it was seen ended"
+
+
+def ran_after_end(i):
+    """Nothing starts of a task that a client has seen ended. A worker that slept may offend it: see `Row.excused`."""
+    yield from late_starts(i, False)
+
+
+def once_ran_after_end(i):
+    """The same of at-most-once tasks, which no fault excuses."""
+    yield from late_starts(i, True)
 
 
 def ran_though_cancelled(i):
@@ -305,7 +315,7 @@ def oversold(i):
 RULES = (
     lost, unexpected, key_has_two_tasks, one_id_twice, conflict_accepted, started_twice, ran_unasked, again_without_fault,
     wrong_value, stale_result, stale_token, terminal_twice, illegal_transition, dump_disagrees, backwards, vanished,
-    result_changed, ran_after_end, ran_though_cancelled, wrong_kind, oversold,
+    result_changed, ran_after_end, once_ran_after_end, ran_though_cancelled, wrong_kind, oversold,
 )  # fmt: skip
 
 

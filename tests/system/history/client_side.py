@@ -28,14 +28,13 @@ class Load:
         self._mix = seconds_of or MIX
         self._keys = itertools.count()
         self._turn = itertools.count()
-        self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._chances = [random.Random(f"{seed} {n}") for n in range(threads + 2)]
+        chances = [random.Random(f"{seed} {n}") for n in range(threads + 1)]
         self._functions = {}
         self._threads = [
-            threading.Thread(target=self._submit_all, args=(chance,), daemon=True) for chance in self._chances[2:]
+            threading.Thread(target=self._submit_all, args=(chance,), daemon=True) for chance in chances[1:]
         ]
-        self._threads.append(threading.Thread(target=self._look_all, args=(self._chances[0],), daemon=True))
+        self._threads.append(threading.Thread(target=self._look_all, args=(chances[0],), daemon=True))
 
     # -- life --------------------------------------------------------------------------------------------------------
 
@@ -100,8 +99,8 @@ class Load:
             self.register()  # the function has gone: everything was wiped
         time.sleep(0.02)
 
-    def body_of(self, intent):
-        args = [self._runs, intent.key, intent.seconds, intent.raises]
+    def body_of(self, intent, padding=""):
+        args = [self._runs, intent.key, intent.seconds, intent.raises, padding]
         return {"function_id": self._functions[intent.once], "args": args}
 
     def conflict(self, intent):
@@ -137,18 +136,18 @@ class Load:
 
     # -- without pause -----------------------------------------------------------------------------------------------
 
-    def intent(self, chance, seconds=None, plain=False):
+    def plain_intent(self, seconds=0):
+        return Intent(next(self._keys), seconds)
+
+    def _mixed_intent(self, chance):
         key = next(self._keys)
-        if plain:
-            return Intent(key, seconds or 0)
         once = chance.random() < 0.2
         idem = f"idem-{key}" if chance.random() < 0.25 else ""
         return Intent(key, self._mix[key % len(self._mix)], chance.random() < 0.1, once, idem)
 
     def _submit_all(self, chance):
         while not self._stop.is_set():
-            with self._lock:
-                intent = self.intent(chance)
+            intent = self._mixed_intent(chance)
             task = self.submit(intent)
             if task and intent.idem and chance.random() < 0.2:
                 self.conflict(intent)
@@ -173,9 +172,7 @@ class Load:
         """Seconds until a task that is accepted from now on has ended."""
         begun = time.monotonic()
         while time.monotonic() - begun < seconds:
-            with self._lock:
-                intent = self.intent(self._chances[1], plain=True)
-            task = self.submit(intent)
+            task = self.submit(self.plain_intent())
             while task and time.monotonic() - begun < seconds:
                 status = self.look(task)
                 if status in TERMINAL:

@@ -1,7 +1,7 @@
 """The function that chaos runs: it notes its start and its end outside the system, one line in one write."""
 
 
-def work(path, key, seconds, raises):
+def work(path, key, seconds, raises, padding=""):
     import os
     import time
 
