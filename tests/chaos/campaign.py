@@ -3,7 +3,6 @@
 import argparse
 import concurrent.futures
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -53,7 +52,7 @@ def short_jobs(rows):
 
 
 def long_jobs(rows):
-    return [(row.name, cell, 3 * row.rounds) for row in rows for cell in row.cells]
+    return [(row.name, cell, row.rounds) for row in rows for cell in row.cells]
 
 
 def campaign(jobs, seed, out, deadline=None, jobs_at_once=JOBS):
@@ -125,7 +124,7 @@ def main():
         for row in rows:
             print(f"{row.name:32} {row.about}\n{'':32} {' '.join(row.cells)}")
         return
-    os.environ.setdefault("TREADLE_CHAOS_SEED", str(given.seed))
+    rows.sort(key=lambda row: -row.lasts)  # long ones first, so that none is waited for at the end
     jobs = long_jobs(rows) if given.minutes else short_jobs(rows)
     if given.cell:
         jobs = [(row.name, given.cell, row.rounds) for row in rows if given.cell in row.cells]

@@ -78,6 +78,7 @@ class Proxy:
         self.pieces += 1
         if self.delay:
             time.sleep(self.delay * self._chance.uniform(0.5, 1.5))
+        self.swallowed += self.hole
         while self.hole and not self._closed.is_set():
             time.sleep(0.02)
         if self.single_bytes:

@@ -22,7 +22,8 @@ class Row:
     prepare: object = None  # prepare(scene), before the load
     hits: object = ()  # names, or hits(scene)
     short: tuple = ()  # cells of the short campaign; () = the first
-    rounds: int = 2  # of the short campaign
+    rounds: int = 2
+    lasts: int = 0  # seconds that the fault itself takes
     unlogged: bool = False  # the store's log does not outlive this fault
     excused: tuple = ()  # rules that this fault may offend, with a reason in `about`
     bound: float = None  # rows below the promised level: the share that may be lost

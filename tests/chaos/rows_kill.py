@@ -128,7 +128,7 @@ LATE_STARTS = ("ran_after_end",)
 
 
 @row("worker stopped 30 s", "it and its executors; what it held runs elsewhere, and its late results are refused", APART,
-     hits=("in_flight", "requeued", "stale"), rounds=1, short=("redis-push", "sqlite-pull"), excused=LATE_STARTS)
+     hits=("in_flight", "requeued", "stale"), rounds=1, lasts=30, short=("redis-push", "sqlite-pull"), excused=LATE_STARTS)
 def stop_worker(scene):
     worker = one_of(scene.rig.roles["worker"])
     scene.hit("in_flight", scene.busy(worker))
@@ -142,7 +142,7 @@ def stop_worker(scene):
 
 
 @row("dispatcher stopped 30 s", "nobody is taken for dead because the dispatcher slept", REDIS_APART,
-     hits=("in_flight", "reaped"), rounds=1, options={"dispatchers": 2, "workers": 1})
+     hits=("in_flight", "reaped"), rounds=1, lasts=30, options={"dispatchers": 2, "workers": 1})
 def stop_dispatcher(scene):
     dispatcher = one_of(scene.rig.dispatchers)
     busy_holder(scene)
@@ -154,7 +154,7 @@ def stop_dispatcher(scene):
 
 
 @row("serve stopped 30 s", "the whole embedded service but its workers", ("sqlite-push", "sqlite-pull", "sqlite-local"),
-     hits=("in_flight", "unanswered"), rounds=1)
+     hits=("in_flight", "unanswered"), rounds=1, lasts=30)
 def stop_serve(scene):
     before = scene.unknown_calls()
     busy_holder(scene)

@@ -79,7 +79,7 @@ PARTITION = 15  # seconds: longer than a lease and a session
 
 
 @row("worker partitioned", "one of two workers is cut off for longer than its lease, runs on, and comes back", APART,
-     options=lambda scene: linked(scene, "worker_link", lambda n: n == 0), rounds=1,
+     options=lambda scene: linked(scene, "worker_link", lambda n: n == 0), rounds=1, lasts=15,
      hits=("in_flight", "requeued", "stale", "swallowed"), short=("redis-push", "sqlite-pull"), excused=LATE_STARTS)
 def partition_worker(scene):
     scene.hit("in_flight", scene.busy(scene.rig.roles["worker"][0]))
@@ -110,7 +110,7 @@ def partition_briefly(scene):
 
 
 @row("dispatcher partitioned from redis", "one of two; the other reaps its session, its own late outcomes are refused",
-     REDIS_APART, rounds=1, hits=("in_flight", "reaped", "requeued"), excused=LATE_STARTS,
+     REDIS_APART, rounds=1, hits=("in_flight", "reaped", "requeued"), excused=LATE_STARTS, lasts=30,
      options=lambda scene: {**linked(scene, "store_link", lambda n: n == 2), "gateways": 2, "dispatchers": 2})
 def partition_dispatcher(scene):
     """Links to Redis are numbered in the order of the programs: two gateways, then the dispatchers."""

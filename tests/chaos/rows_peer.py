@@ -15,7 +15,7 @@ FORGED = dill.dumps([0, "forged"])
 
 
 class Peer:
-    """A plain client of docs/protocol.md, on a REQ socket; in push mode the same words over a DEALER."""
+    """A worker of our own making (docs/protocol.md), on a REQ socket or, in push mode, a DEALER."""
 
     def __init__(self, port, name, mode):
         self.name = name
@@ -36,6 +36,24 @@ class Peer:
         kind, header, *payloads = self._socket.recv_multipart()[len(self._first) :]
         return kind.decode(), json.loads(header), payloads
 
+    def register_numbered(self, mode, slots):
+        """As the real workers do. Returns the kind of the answer."""
+        self._boot, self._seq = uuid.uuid4().hex[:16], 1
+        header = {"protocol": 1, "boot": self._boot, "seq": 1, "slots": slots, "free": 0, "held": []}
+        if mode == "pull":
+            header["wait_ms"] = 100
+        kind, answer, _ = self.say("WORKER_REGISTRATION", header)
+        self._session = answer.get("session")
+        return kind
+
+    def say_outcome(self, mode, task, token, result):
+        """An outcome, as a plain client (pull) or a numbered worker (push) says it. Returns the kind of the answer."""
+        if mode == "pull":
+            return self.say("TASK_COMPLETED", outcome(task, token), result)[0]
+        self._seq += 1
+        header = {"boot": self._boot, "seq": self._seq, "session": self._session, "ack": 1}
+        return self.say("TASK_COMPLETED", {**header, "outcomes": [[task, token, 0, len(result)]]}, result)[0]
+
     def close(self):
         self._context.destroy(linger=0)
 
@@ -50,13 +68,16 @@ def forge(scene):
     peer = Peer(scene.rig.worker_ports[0], "forger", scene.mode)
     try:
         # A registration without slots: it asks for nothing, and only tells lies.
-        peer.say("WORKER_REGISTRATION", {"slots": 0})
+        if scene.mode == "push":
+            assert peer.register_numbered("push", 0) == "ACK"
+        else:
+            peer.say("WORKER_REGISTRATION", {"slots": 0})
         with scene.blow(since="end"):
             until = time.monotonic() + 5
             while time.monotonic() < until:
                 for task in scene.load.unfinished()[:20]:
-                    kind, _, _ = peer.say("TASK_COMPLETED", outcome(task, uuid.uuid4().hex[:16]), FORGED)
-                    scene.hit("forged", kind != "")
+                    kind = peer.say_outcome(scene.mode, task, uuid.uuid4().hex[:16], FORGED)
+                    scene.hit("forged", kind not in ("", "ERROR"))
     finally:
         peer.close()
     scene.settle()
@@ -109,9 +130,7 @@ def impersonate(scene):
             scene.hit("in_flight", scene.busy(worker))
             peer = Peer(scene.rig.worker_ports[0], id_of(scene, worker), scene.mode)
             try:
-                header = {"protocol": 1, "boot": uuid.uuid4().hex[:16], "seq": 1, "slots": 1, "free": 0, "held": []}
-                kind, _, _ = peer.say("WORKER_REGISTRATION", header)
-                scene.hit("impersonated", kind == "ACK")
+                scene.hit("impersonated", peer.register_numbered(scene.mode, 1) == "ACK")
                 time.sleep(1)
             finally:
                 peer.close()

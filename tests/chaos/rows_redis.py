@@ -51,7 +51,7 @@ def restart(scene):
     redis_dies(scene, signal.SIGTERM)
 
 
-@row("redis stopped 30 s", "SIGSTOP: connections stand, nothing is answered", REDIS, rounds=1,
+@row("redis stopped 30 s", "SIGSTOP: connections stand, nothing is answered", REDIS, rounds=1, lasts=30,
      hits=("in_flight", "unanswered"), short=("redis-push",))
 def stand_still(scene):
     before = scene.unknown_calls()
