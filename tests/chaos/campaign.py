@@ -12,7 +12,9 @@ import traceback
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "system")]
 
+import report  # noqa: E402
 import rows_disk  # noqa: E402, F401
+import rows_failover  # noqa: E402, F401
 import rows_kill  # noqa: E402, F401
 import rows_net  # noqa: E402, F401
 import rows_peer  # noqa: E402, F401
@@ -122,7 +124,7 @@ def main():
     rows = chosen(given.rows)
     if given.list:
         for row in rows:
-            print(f"{row.name:32} {row.about}\n{'':32} {' '.join(row.cells)}")
+            print(f"{row.name:34} {row.about}\n{'':34} {' '.join(row.cells)}")
         return
     rows.sort(key=lambda row: -row.lasts)  # long ones first, so that none is waited for at the end
     jobs = long_jobs(rows) if given.minutes else short_jobs(rows)
@@ -131,6 +133,8 @@ def main():
     out = open(given.json, "w") if given.json else sys.stdout
     begun = time.monotonic()
     lines = campaign(jobs, given.seed, out, begun + 60 * given.minutes if given.minutes else None, given.jobs)
+    if given.minutes and not given.rows and not given.cell:
+        report.write(report.ROOT / "docs" / "RELIABILITY.md", lines, ROWS, f"./dev chaos --minutes {given.minutes:g}")
     failed = [line for line in lines if line["verdict"] != "pass"]
     print(f"{len(lines) - len(failed)} passed, {len(failed)} failed, {time.monotonic() - begun:.0f} s", file=sys.stderr)
     sys.exit(1 if failed else 0)

@@ -126,7 +126,9 @@ class Rig(Tree, Client):
         """The table that only grows has to be there before the first task."""
         serve = self.roles["serve"][0]
         self.begin(serve)
-        assert serve.stop(signal.SIGTERM) in (0, 130, 143)
+        self.wait_ready()
+        code = serve.stop(signal.SIGTERM)
+        assert code in (0, 130, 143), f"serve ended with {code} at SIGTERM\n{serve.log()}"
         sqlite_side.install_log(self.data / "treadle.db")
 
     def begin(self, program):

@@ -27,6 +27,7 @@ class Row:
     unlogged: bool = False  # the store's log does not outlive this fault
     excused: tuple = ()  # rules that this fault may offend, with a reason in `about`
     bound: float = None  # rows below the promised level: the share that may be lost
+    bound_words: str = ""  # the same, for people
     measured: tuple = ()  # their rules that are then measured, not demanded
 
     def hits_of(self, scene):

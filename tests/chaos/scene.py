@@ -215,7 +215,7 @@ class Scene:
 
 
 def interrupted(history):
-    """Seconds from each blow until a task whose run it cut off ran again."""
+    """Seconds from each blow until a task whose run it cut off, or hid, ran again."""
     found = []
     by_key = {}
     for run in history.runs:
@@ -223,7 +223,7 @@ def interrupted(history):
     for runs in by_key.values():
         for first, second in zip(runs, runs[1:]):
             blows = [b for b in history.blows if first.started <= b.begun <= second.started]
-            if first.ended is None and blows:
+            if blows and (first.ended is None or first.ended > second.started):
                 blow = blows[-1]
                 at = blow.begun if blow.since == "begin" else min(blow.ended, second.started)
                 found.append(second.started - at)

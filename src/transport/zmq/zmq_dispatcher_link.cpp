@@ -12,7 +12,9 @@ namespace {
 constexpr std::size_t kReceivedPerTurn = 1000;  // messages, so that a flood cannot keep the loop
 constexpr std::size_t kMaxWaiting = 1000;       // messages of ours for one peer; then it counts as unroutable
 constexpr std::size_t kMaxPeers = core::limits::kMaxWorkers + 1000;  // known here; a further one is refused
-constexpr std::size_t kMaxEnvelope = 3;                              // identity, REQ's number, the empty frame
+constexpr Duration kDoubt = 200ms;                                   // so long a lost connection is asked about
+constexpr Duration kProbeEvery = 20ms;
+constexpr std::size_t kMaxEnvelope = 3;  // identity, REQ's number, the empty frame
 
 // The routing frames up to the empty one; empty if there is none where it should be.
 std::span<const Buffer> envelope_of(const Frames& frames) {
@@ -48,7 +50,8 @@ std::vector<core::WorkerMessage> ZmqDispatcherLink::receive(Instant now) {
   }
   for (const WorkerId worker : std::vector(pulling_.begin(), pulling_.end()))
     go_on_pulling(now, worker, peers_.at(worker));
-  watch_connections();
+  watch_connections(now);
+  if (now >= probe_at_) probe(now);
   send_waiting();
   return std::exchange(inbox_, {});
 }
@@ -75,6 +78,7 @@ void ZmqDispatcherLink::take_message(Instant now, Frames envelope, int connectio
   if (!decoded) return refuse(envelope, decoded.error().message);
   if (const std::string why = objection(*decoded); !why.empty()) return refuse(envelope, why);
   Peer& peer = meet(*decoded);
+  peer.route = envelope.front();
   peer.envelope = std::move(envelope);
   peer.plain = decoded->marks.plain;
   peer.asked = decoded->marks.asks;
@@ -170,7 +174,7 @@ void ZmqDispatcherLink::go_on_pulling(Instant now, WorkerId worker, Peer& peer) 
 Instant ZmqDispatcherLink::next_deadline() const {
   // Not while something waits to be sent: to look would eat the edge of the room that it waits for.
   if (blocked_.empty() && socket_.readable()) return kAtOnce;
-  Instant next = Instant::never();
+  Instant next = probe_at_;
   for (const WorkerId worker : pulling_) next = std::min(next, peers_.at(worker).pull.next_deadline());
   return next;
 }
@@ -227,20 +231,47 @@ void ZmqDispatcherLink::lose(WorkerId worker, Peer& peer) {
 }
 
 // A REQ client that computes cannot be sent anything, so only its connection tells that it is gone. Descriptors are
-// used again by later connections; so numbered workers, whom pings and the lease find, are not judged by them.
-void ZmqDispatcherLink::watch_connections() {
+// used again by later connections; so this is no more than a doubt about numbered workers. In PUSH pings settle it.
+void ZmqDispatcherLink::watch_connections(Instant now) {
   for (const auto& connection : socket_.connections()) {
     if (connection.up) continue;
     for (auto& [worker, peer] : peers_) {
-      if (peer.plain && peer.connection == connection.descriptor) unroutable_.push_back(worker);
+      if (peer.connection != connection.descriptor) continue;
+      if (peer.plain) {
+        unroutable_.push_back(worker);
+      } else if (core::speaks_only_when_asked(mode_)) {
+        doubt(worker, now);
+      }
     }
   }
+}
+
+void ZmqDispatcherLink::doubt(WorkerId worker, Instant now) {
+  doubtful_[worker] = now + kDoubt;
+  probe_at_ = now;
+}
+
+// A REQ of ours drops an answer with another number than its request's (REQ_CORRELATE), here one of one byte, so this
+// may be said at any time; zmq says whether there is anybody. It may learn of the end after its monitor does: we
+// repeat.
+void ZmqDispatcherLink::probe(Instant now) {
+  std::erase_if(doubtful_, [&](const auto& doubt) {
+    const auto it = peers_.find(doubt.first);
+    if (it == peers_.end() || now > doubt.second) return true;
+    const Frames nowhere = {it->second.route, Buffer::of("?"), Buffer()};
+    ++counters_.probes;
+    if (socket_.send(nowhere, Frames{Buffer::of(std::string(type::kPing))}) != ZmqSocket::Sent::NoRoute) return false;
+    lose(doubt.first, it->second);
+    return true;
+  });
+  probe_at_ = doubtful_.empty() ? Instant::never() : now + kProbeEvery;
 }
 
 void ZmqDispatcherLink::forget(WorkerId worker) {
   peers_.erase(worker);
   blocked_.erase(worker);
   pulling_.erase(worker);
+  doubtful_.erase(worker);
 }
 
 std::vector<WorkerId> ZmqDispatcherLink::unroutable() { return std::exchange(unroutable_, {}); }

@@ -23,6 +23,7 @@ struct WireCounters {
   std::uint64_t malformed = 0;   // messages that were answered with ERROR, or that nobody could be answered for
   std::uint64_t unroutable = 0;  // messages for a peer that was gone
   std::uint64_t blob_parts = 0;  // received and sent
+  std::uint64_t probes = 0;      // whether somebody is still there
 };
 
 class ZmqDispatcherLink final : public DispatcherLink {
@@ -39,6 +40,9 @@ class ZmqDispatcherLink final : public DispatcherLink {
   void forget(WorkerId worker) override;
   std::vector<std::string> take_notes() override { return std::exchange(notes_, {}); }
 
+  // PULL: asks for a while whether there is still a connection to this peer; it hears nothing of that.
+  void doubt(WorkerId worker, Instant now);
+
   const ZmqSocket& socket() const { return socket_; }
   const WireCounters& counters() const { return counters_; }
 
@@ -52,6 +56,7 @@ class ZmqDispatcherLink final : public DispatcherLink {
     bool plain = false;
     bool asked = false;  // its last request was for a task
     int connection = -1;
+    Buffer route;                // where it is: the first frame of its envelope
     std::deque<Frames> waiting;  // PUSH: what zmq would not take yet
     BlobStock stock;
     BlobPull<DecodedWorker> pull;
@@ -69,14 +74,17 @@ class ZmqDispatcherLink final : public DispatcherLink {
   void send_frames(WorkerId to, Peer& peer, Frames frames);
   void send_waiting();
   void lose(WorkerId worker, Peer& peer);
-  void watch_connections();
+  void watch_connections(Instant now);
+  void probe(Instant now);
 
   core::Mode mode_;
   PullConfig pull_config_;
   ZmqSocket socket_;
   std::unordered_map<WorkerId, Peer> peers_;
-  std::unordered_set<WorkerId> blocked_;  // peers with something waiting
-  std::unordered_set<WorkerId> pulling_;  // peers with messages held back
+  std::unordered_set<WorkerId> blocked_;            // peers with something waiting
+  std::unordered_set<WorkerId> pulling_;            // peers with messages held back
+  std::unordered_map<WorkerId, Instant> doubtful_;  // PULL: peers whose connection seems to have gone; until then
+  Instant probe_at_ = Instant::never();
   std::vector<core::WorkerMessage> inbox_;
   std::vector<WorkerId> unroutable_, alive_;
   std::vector<std::string> notes_;

@@ -363,6 +363,34 @@ TEST_F(Wire, GoneConnectionOfAPlainClientIsNoticedWithoutSendingToIt) {
   EXPECT_EQ(unroutable_[0], worker_id_of("plain-1"));
 }
 
+TEST_F(Wire, GoneConnectionOfAPullWorkerIsNoticedWithoutAnAnswerToIt) {
+  open(Mode::Pull);
+  worker_->send(message(1));
+  ASSERT_TRUE(until([&] { return up_.size() == 1; }));
+  const auto begun = std::chrono::steady_clock::now();
+  worker_ = connect(Mode::Pull);  // the first one is closed by this, while its request waits
+  ASSERT_TRUE(until([&] { return !unroutable_.empty(); }));
+  EXPECT_EQ(unroutable_[0], kWorker);
+  EXPECT_EQ(dispatcher_->counters().sent, 0u);
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(5));
+}
+
+// A descriptor that went was another's: the doubt that it raises costs a live worker nothing.
+TEST_F(Wire, APullWorkerDoesNotHearThatItWasProbed) {
+  open(Mode::Pull);
+  worker_->send(message(1));
+  ASSERT_TRUE(until([&] { return up_.size() == 1; }));
+  dispatcher_->doubt(kWorker, now());
+  const auto begun = std::chrono::steady_clock::now();
+  ASSERT_TRUE(until([&] { return std::chrono::steady_clock::now() - begun > std::chrono::milliseconds(400); }));
+  EXPECT_GT(dispatcher_->counters().probes, 3u);
+  EXPECT_TRUE(unroutable_.empty());
+  EXPECT_TRUE(down_.empty());
+  dispatcher_->send(kWorker, answer(1));
+  ASSERT_TRUE(until([&] { return down_.size() == 1; }));
+  EXPECT_EQ(down_[0].seq, 1u);
+}
+
 TEST_F(Wire, TakenPortSaysSo) {
   open(Mode::Push);
   const auto second = ZmqDispatcherLink::listen(context_, Mode::Push, endpoint_, kMaxBlob);
