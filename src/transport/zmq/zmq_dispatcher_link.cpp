@@ -251,14 +251,14 @@ void ZmqDispatcherLink::doubt(WorkerId worker, Instant now) {
   probe_at_ = now;
 }
 
-// A REQ of ours drops an answer with another number than its request's (REQ_CORRELATE), here one of one byte, so this
-// may be said at any time; zmq says whether there is anybody. It may learn of the end after its monitor does: we
-// repeat.
+// A REQ drops an answer with another number than its request's, which are four bytes (anything else ends the
+// connection); so this may be said at any time, and zmq says whether there is anybody. It may learn of the end after
+// its monitor does: we repeat.
 void ZmqDispatcherLink::probe(Instant now) {
   std::erase_if(doubtful_, [&](const auto& doubt) {
     const auto it = peers_.find(doubt.first);
     if (it == peers_.end() || now > doubt.second) return true;
-    const Frames nowhere = {it->second.route, Buffer::of("?"), Buffer()};
+    const Frames nowhere = {it->second.route, Buffer::of("none"), Buffer()};
     ++counters_.probes;
     if (socket_.send(nowhere, Frames{Buffer::of(std::string(type::kPing))}) != ZmqSocket::Sent::NoRoute) return false;
     lose(doubt.first, it->second);
