@@ -57,6 +57,7 @@ READ_BYTES = 256 << 10    # of one read from the supervisor: a whole batch of sm
 MEMFD_ABOVE = 1 << 20
 FUNCTIONS_KEPT = 256
 TEXT_KEPT = 16 << 10      # of a message or traceback
+ORIGINAL_KEPT = 64 << 10  # of the pickle of an exception
 FULL_CHECK_EVERY = 64     # tasks
 FULL_CHECK_NS = 20_000_000    # of a task's run; the check takes 15 us, and after a sleep, with cold caches, 150
 LIKELY_CHECK_NS = 1_000_000
