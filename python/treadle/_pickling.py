@@ -20,7 +20,7 @@ _STACK_GLOBAL = b"\x93"  # the opcode by which protocol 4 and 5 name a class or 
 
 _lock = threading.Lock()  # guards cloudpickle's table of modules during a dump, and the two sets
 _by_value: set[str] = set()
-_by_reference: set[str] = {"treadle"}
+_by_reference: set[str] = {"treadle", "cloudpickle", "dill"}
 _own: dict[str, bool] = {}  # top-level package: whether it is the user's own
 
 
@@ -49,9 +49,15 @@ def _places() -> list[str]:
 
 
 def _installed(path: str) -> bool:
+    """A file in such a place, or in one that pip install --target made, which holds .dist-info folders."""
     real = os.path.realpath(path)
     parts = real.split(os.sep)
-    return "site-packages" in parts or "dist-packages" in parts or any(real.startswith(place) for place in _places())
+    if "site-packages" in parts or "dist-packages" in parts or any(real.startswith(place) for place in _places()):
+        return True
+    folder = os.path.dirname(real)
+    if os.path.basename(real) == "__init__.py":
+        folder = os.path.dirname(folder)
+    return any(name.endswith(".dist-info") for name in os.listdir(folder))
 
 
 def _chosen(name: str) -> bool | None:
@@ -74,7 +80,7 @@ def _is_own(name: str) -> bool:
     if top not in _own:
         module = sys.modules.get(top)
         path = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
-        _own[top] = path is not None and not _installed(path)
+        _own[top] = path is not None and os.path.exists(path) and not _installed(path)
     return _own[top]
 
 

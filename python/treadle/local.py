@@ -41,13 +41,15 @@ def find_binary() -> str:
 
 
 class LocalServer:
-    """Listens when the constructor returns. `flags` are further ones of `treadle serve`; functions run in this interpreter."""
+    """Listens when the constructor returns. `flags` are further ones of `treadle serve`. Functions run in this interpreter, or in `python`; dill
+    must be installed there.
+    """
 
-    def __init__(self, *flags: str, slots: str | int = ""):
+    def __init__(self, *flags: str, slots: str | int = "", python: str = sys.executable):
         self.home = tempfile.mkdtemp(prefix="treadle-")
         self.log_path = os.path.join(self.home, "serve.log")
         command = [find_binary(), "serve", "--port", "0", "--data-dir", os.path.join(self.home, "data")]
-        command += ["--durability", "fast", "--python", sys.executable, *flags]
+        command += ["--durability", "fast", "--python", python, *flags]
         if slots:
             command += ["-w", str(slots)]
         env = {name: value for name, value in os.environ.items() if not name.startswith("TREADLE_") or name in _KEPT}

@@ -107,6 +107,11 @@ void write_result(JsonWriter& to, const Buffer& result) {
   to.raw(text += '"');
 }
 
+// Bytes that a result adds to an answer.
+std::uint64_t told_bytes(const store::TaskView& view) {
+  return std::min<std::uint64_t>(view.result.bytes.view().size(), limits::kInline);
+}
+
 void send_ended(ManyWait& request, std::size_t told) {
   JsonWriter json;
   json.begin_object().key("tasks").begin_array();
@@ -127,14 +132,14 @@ void add_results(std::shared_ptr<ManyWait> request, std::size_t at, std::uint64_
 void take_results(const std::shared_ptr<ManyWait>& request, std::size_t at, std::uint64_t bytes,
                   std::vector<Result<store::TaskView>> views) {
   for (Result<store::TaskView>& view : views) {
+    if (bytes >= limits::kMaxWaitResults) break;
     if (!view && view.error().code != Code::NotFound) return request->out.fail(view.error());
     if (!view) {  // its time of keeping ended just now
       request->missing.push_back(request->ended[at].id);
       request->ended.erase(request->ended.begin() + static_cast<std::ptrdiff_t>(at));
       continue;
     }
-    bytes += std::min<std::uint64_t>(view->result.bytes.view().size(), limits::kInline);
-    request->ended[at++] = std::move(*view);
+    bytes += told_bytes(request->ended[at++] = std::move(*view));
   }
   add_results(request, at, bytes);
 }
@@ -144,7 +149,7 @@ void add_results(std::shared_ptr<ManyWait> request, std::size_t at, std::uint64_
   constexpr std::size_t kStep = 32;  // results in memory before their sizes are known
   const auto& ended = request->ended;
   while (at < ended.size() && bytes < limits::kMaxWaitResults && !ended[at].result.bytes.empty())
-    bytes += std::min<std::uint64_t>(ended[at++].result.bytes.view().size(), limits::kInline);
+    bytes += told_bytes(ended[at++]);
   if (at == ended.size() || bytes >= limits::kMaxWaitResults) return send_ended(*request, at);
   std::vector<TaskId> ids;
   for (std::size_t i = at; i < ended.size() && ids.size() < kStep && ended[i].result.bytes.empty(); ++i)
