@@ -17,6 +17,9 @@ from .errors import NotPicklable
 
 _PROTOCOL = min(5, pickle.HIGHEST_PROTOCOL)
 _STACK_GLOBAL = b"\x93"  # the opcode by which protocol 4 and 5 name a class or function
+# A string that is pushed and popped at the begin of a function's pickle. It tells executors that whoever sent it has cloudpickle,
+# and takes exceptions as they are (docs/decisions/0005-failure-object.md).
+_MARK = b"\x8c\x0etreadle-client0"
 
 _lock = threading.Lock()  # guards cloudpickle's table of modules during a dump, and the two sets
 _by_value: set[str] = set()
@@ -123,9 +126,10 @@ def _dumps(obj: Any) -> bytes:
 def dumps_function(fn: Callable[..., Any]) -> bytes:
     """The pickle of something that can be called. NotPicklable: what it holds cannot be sent, and which part."""
     try:
-        return _dumps(fn)
+        data = _dumps(fn)
     except Exception as error:
         raise NotPicklable(_why_not(fn, error)) from error
+    return data[:2] + _MARK + data[2:]  # behind the opcode that names the protocol
 
 
 def dumps_call(args: tuple[Any, ...], kwargs: dict[str, Any], name: str = "the function") -> bytes:

@@ -178,7 +178,7 @@ class Executor:
             value.close()
             raise TypeError("async functions are not supported yet: let the function run its own loop with asyncio.run(...)")
         try:
-            data, made_by = self.picklers.dumps(value, function.by_cloudpickle)
+            data, made_by = self.picklers.dumps(value, function.from_sdk)
         except Exception as error:
             raise Failed(UNSERIALIZABLE, TypeError("the result, a %s, cannot be pickled: %s: %s"
                                                    % (type(value).__name__, type(error).__name__, safe_text(error))))
@@ -237,7 +237,7 @@ class Executor:
         identity = task.hex()
         identity = "-".join((identity[:8], identity[8:12], identity[12:16], identity[16:20], identity[20:]))
         message = clip(message)
-        original = self.picklers.original(error, self.current.by_cloudpickle) if kind == FUNCTION_FAILED else b""
+        original = self.picklers.original(error) if kind == FUNCTION_FAILED and self.current.from_sdk else b""
         stream = self.failures.stream(error, message.decode("utf-8"), text, identity, original)
         texts = (clip(name), message, clip(trace))
         self._send_result(seq, kind, BY_TEXT, recycle, texts, begun, stream)

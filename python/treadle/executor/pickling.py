@@ -28,7 +28,7 @@ class Picklers:
         # dill would look up the class of the root object in __main__ by name; classes sent by value are not there.
         return self._dill_loads(data, ignore=True) if names_main else _pickle_loads(data)
 
-    def original(self, error, by_cloudpickle):
+    def original(self, error):
         """The pickle of the exception itself, for a client that may have its class; b"" if there is none or it is large."""
         try:
             data = _pickle_dumps(error, 4)
@@ -37,16 +37,16 @@ class Picklers:
         except BaseException:
             data = b""
         try:
-            if not data and by_cloudpickle and self.cloudpickle is not None:
+            if not data and self.cloudpickle is not None:
                 data = self.cloudpickle.dumps(error, 4)
         except BaseException:
             return b""
         return data if len(data) <= ORIGINAL_KEPT else b""
 
-    def dumps(self, value, by_cloudpickle=False):
+    def dumps(self, value, from_sdk=False):
         """(bytes, made_by) such that a client with dill alone can use the object; raises if there is no way.
 
-        A client whose function came by cloudpickle has that: its classes, sent by value, come back as the very same.
+        The SDK has cloudpickle: classes that it sent by value come back to it as the very same.
         """
         try:
             data = _pickle_dumps(value, 4)
@@ -54,7 +54,7 @@ class Picklers:
                 return data, BY_PICKLE
         except (Exception, SystemExit):
             pass
-        if by_cloudpickle and self.cloudpickle is not None:
+        if from_sdk and self.cloudpickle is not None:
             try:
                 data = self.cloudpickle.dumps(value, 4)
                 if not names_main(data):

@@ -58,6 +58,7 @@ MEMFD_ABOVE = 1 << 20
 FUNCTIONS_KEPT = 256
 TEXT_KEPT = 16 << 10      # of a message or traceback
 ORIGINAL_KEPT = 64 << 10  # of the pickle of an exception
+SDK_MARK = b"treadle-client"  # near the begin of a function's pickle: its client has cloudpickle
 FULL_CHECK_EVERY = 64     # tasks
 FULL_CHECK_NS = 20_000_000    # of a task's run; the check takes 15 us, and after a sleep, with cold caches, 150
 LIKELY_CHECK_NS = 1_000_000
