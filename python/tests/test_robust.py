@@ -218,6 +218,31 @@ def test_what_was_submitted_last_is_sent_before_the_process_ends(url):
         assert sum(1 for _ in client.tasks(group="at-exit")) == 500
 
 
+def test_results_of_a_client_that_was_killed(url):
+    """kill -9 in the midst of a map; another process finds every result by the name of the group."""
+    source = """
+        import sys, treadle
+        client = treadle.Client(sys.argv[1])
+        results = client.map(lambda n: n * n, range(3000), group="night-shift")
+        client.wait_accepted()
+        next(results)
+        print("accepted", flush=True)
+        list(results)
+        sys.stdin.read()
+        """
+    env = clean_env(PYTHONPATH=ROOT / "python")
+    command = [sys.executable, "-c", textwrap.dedent(source), url]
+    with subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
+        assert first.stdout.readline() == b"accepted\n"
+        first.kill()
+    with Client(url) as client:
+        futures = client.futures(group="night-shift")
+        assert [future.result(60) for future in futures] == [n * n for n in range(3000)]
+        assert len({future.task_id for future in futures}) == 3000
+        assert len(client.futures(group="night-shift", limit=10)) == 10
+        assert client.futures(group="no-such-group") == []
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork() here")
 def test_fork(url):
     """Futures of the parent work in a child, and calls of the child; the parent's go on untouched."""

@@ -23,6 +23,7 @@ from .futures import Call, Future, take_back
 R = TypeVar("R")
 
 _KNOWN_FUNCTIONS = 256  # registrations that a client remembers
+_PAGE = 1_000  # rows of a list that are asked for at a time, as many as the server gives
 DEFAULT_URL = "http://127.0.0.1:8000"
 
 
@@ -133,6 +134,12 @@ class Client:
             return future
         future._task_id = task_id
         return self._engine.watch(future, task_id)
+
+    def futures(self, *, limit: int | None = None, **filters: str) -> list[Future[Any]]:
+        """The futures of tasks that the server has, oldest first; filters as of tasks(). `map(..., group="night")` in a process that
+        is gone since: `futures(group="night")` in another has all its results.
+        """
+        return [self.future(row["task_id"]) for row in self.tasks(limit=limit, **filters)][::-1]
 
     def wait_accepted(self, timeout: float | None = None) -> bool:
         """Returns when the server has stored every call that was submitted; False after `timeout` seconds."""
@@ -270,7 +277,7 @@ class Client:
     def _pages(self, path: str, member: str, filters: dict[str, str], limit: int | None) -> Iterator[dict[str, Any]]:
         import urllib.parse
 
-        query = {**filters, "limit": "100" if limit is None else str(min(1000, limit))}
+        query = {**filters, "limit": str(min(_PAGE, limit or _PAGE))}
         left = limit
         while left is None or left > 0:
             page = self._transport.call("GET", f"{path}?{urllib.parse.urlencode(query)}")
