@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests" / "system"))
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[1] / "tests" / "system"))
 from server import BIN, Server  # noqa: E402
 
 
@@ -14,7 +15,8 @@ from server import BIN, Server  # noqa: E402
 def url(tmp_path_factory):
     if not os.access(BIN, os.X_OK):
         pytest.exit(f"no binary at {BIN}: build it (./dev build), or set TREADLE_BIN", returncode=2)
-    server = Server(tmp_path_factory.mktemp("sdk"), "-w", 2)
+    # Functions that submit tasks of their own import the package; those tests need a slot more than they hold.
+    server = Server(tmp_path_factory.mktemp("sdk"), "-w", 2, "--path", HERE.parent)
     yield server.url
     server.close()
 
@@ -32,4 +34,12 @@ def client(url):
     from treadle import Client
 
     with Client(url) as one:
+        yield one
+
+
+@pytest.fixture
+def pool(url):
+    from treadle import Executor
+
+    with Executor(url) as one:
         yield one

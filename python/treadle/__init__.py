@@ -1,17 +1,22 @@
 """Treadle from Python: send a function to a Treadle server, run it there, and take the result.
 
-    from treadle import Client
+    import treadle
 
-    with Client("http://127.0.0.1:8000") as client:
-        print(client.submit(pow, 2, 10).result())
-        print(list(client.map(abs, [-1, -2])))
+    with treadle.Executor("http://127.0.0.1:8000") as pool:
+        print(pool.submit(pow, 2, 10).result())
+        print(list(pool.map(abs, [-1, -2])))
 
 Results are unpickled on arrival, which can run code: connect only to a server that you trust.
 """
 
-from .client import Client, Function, Future
+from __future__ import annotations
+
+from ._pickling import pickle_by_reference, pickle_by_value
+from .aio import AsyncClient
+from .client import Client, default_client
 from .errors import (
     NotFound,
+    NotPicklable,
     PayloadRefused,
     RequestRefused,
     ResultTimeout,
@@ -20,12 +25,18 @@ from .errors import (
     TaskFailed,
     TreadleError,
 )
+from .function import Function, function
+from .futures import Future
+from .pool import Executor
 
 __all__ = [
+    "AsyncClient",
     "Client",
+    "Executor",
     "Function",
     "Future",
     "NotFound",
+    "NotPicklable",
     "PayloadRefused",
     "RequestRefused",
     "ResultTimeout",
@@ -33,4 +44,8 @@ __all__ = [
     "ServerUnreachable",
     "TaskFailed",
     "TreadleError",
+    "default_client",
+    "function",
+    "pickle_by_reference",
+    "pickle_by_value",
 ]

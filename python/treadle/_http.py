@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import select
 import socket
 import threading
 import urllib.parse
 from typing import Any
 
-from .errors import NotFound, PayloadRefused, RequestRefused, ServerUnreachable
+from .errors import ServerUnreachable, refusal
 
 
 class Transport:
@@ -25,10 +26,12 @@ class Transport:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"{url!r} is not a server's URL; one looks like http://127.0.0.1:8000")
         self.url = f"{parts.scheme}://{parts.netloc}"
-        self._prefix = parts.path.rstrip("/")
-        self._scheme, self._host, self._port = parts.scheme, parts.hostname, parts.port
+        self.prefix = parts.path.rstrip("/")
+        self.scheme, self.host, self._port = parts.scheme, parts.hostname, parts.port
+        self.netloc = parts.netloc
         self._timeout = timeout
         self._local = threading.local()
+        self._pid = os.getpid()
         self._opened: list[http.client.HTTPConnection] = []  # of all threads, for close()
         self._lock = threading.Lock()
 
@@ -57,6 +60,10 @@ class Transport:
         except (OSError, http.client.HTTPException) as error:
             raise self._unanswered(method, path, error) from error
 
+    @property
+    def port(self) -> int:
+        return self._port or (443 if self.scheme == "https" else 80)
+
     def close(self) -> None:
         """Closes the connections of all threads. A later call opens a new one."""
         with self._lock:
@@ -66,6 +73,9 @@ class Transport:
 
     def _connection(self, wait: float) -> tuple[http.client.HTTPConnection, bool]:
         """This thread's connection, open, and whether it served an earlier request."""
+        if self._pid != os.getpid():  # forked: those connections are the parent's
+            self._pid, self._local, self._opened = os.getpid(), threading.local(), []
+            self._lock = threading.Lock()
         connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
         if connection is not None and (connection.sock is None or _stale(connection)):
             self._drop(connection)
@@ -74,8 +84,8 @@ class Transport:
         if connection is not None:
             connection.sock.settimeout(timeout)
             return connection, True
-        kind = http.client.HTTPSConnection if self._scheme == "https" else http.client.HTTPConnection
-        connection = kind(self._host, self._port, timeout=timeout)
+        kind = http.client.HTTPSConnection if self.scheme == "https" else http.client.HTTPConnection
+        connection = kind(self.host, self._port, timeout=timeout)
         try:
             connection.connect()
         except OSError as error:
@@ -94,7 +104,7 @@ class Transport:
         if data is not None:
             headers["Content-Type"] = "application/json"
         try:
-            connection.request(method, self._prefix + path, body=data, headers=headers)
+            connection.request(method, self.prefix + path, body=data, headers=headers)
             response = connection.getresponse()
             return response.status, response.read()
         except socket.timeout as error:
@@ -122,6 +132,8 @@ class Transport:
 
 def _stale(connection: http.client.HTTPConnection) -> bool:
     """Between two requests nothing is due from the server: a readable socket means that it has closed it."""
+    if not hasattr(select, "poll"):  # Windows
+        return bool(select.select([connection.sock], [], [], 0)[0])
     poll = select.poll()
     poll.register(connection.sock, select.POLLIN)
     return bool(poll.poll(0))
@@ -137,5 +149,4 @@ def _checked(status: int, answer: bytes) -> Any:
     detail = value.get("detail") if isinstance(value, dict) else None
     if detail is None:
         detail = "not an answer of a Treadle server: " + answer[:200].decode("utf-8", "replace")
-    kind = {400: PayloadRefused, 404: NotFound, 413: PayloadRefused}.get(status, RequestRefused)
-    raise kind(status, detail if isinstance(detail, str) else json.dumps(detail))
+    raise refusal(status, detail if isinstance(detail, str) else json.dumps(detail))

@@ -10,7 +10,7 @@ class TreadleError(Exception):
 
 
 class ServerUnreachable(TreadleError, ConnectionError):
-    """No answer from the server: not started, another URL, or gone in the middle of a request."""
+    """No answer from the server: not started, another URL, or gone for longer than `Client(retry_for=...)`."""
 
 
 class RequestRefused(TreadleError):
@@ -33,12 +33,23 @@ class NotFound(RequestRefused, LookupError):
     """The server has no such function or task; another server, another data directory, or past its retention."""
 
 
+class NotPicklable(TreadleError, TypeError):
+    """A function or its arguments hold something that cannot be sent (a lock, an open file, a generator); it says which."""
+
+
 class TaskFailed(TreadleError):
-    """The task ended FAILED; the text is what the server recorded.
+    """The task ended FAILED; the text is what the server recorded, with the traceback in the worker.
 
     It is the `__cause__` of the exception that `Future.result` raises. It is raised itself where the original cannot be:
     an exception that would end the caller (SystemExit, KeyboardInterrupt), or one that cannot be decoded here.
     """
+
+    def __init__(self, text: str, task_id: str | None = None):
+        super().__init__(text)
+        self.task_id = task_id
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.args[0], self.task_id)
 
 
 class ResultUnreadable(TreadleError):
@@ -47,3 +58,9 @@ class ResultUnreadable(TreadleError):
 
 class ResultTimeout(TreadleError, concurrent.futures.TimeoutError):
     """The result was not there in time. The task goes on; ask again later."""
+
+
+def refusal(status: int, detail: str) -> RequestRefused:
+    """The exception for an error status of the server."""
+    kind = {400: PayloadRefused, 404: NotFound, 413: PayloadRefused}.get(status, RequestRefused)
+    return kind(status, detail)

@@ -25,10 +25,7 @@ class StoreShell final : public runtime::Shell {
 class GatewayShell final : public runtime::Shell {
  public:
   explicit GatewayShell(gateway::Gateway& gateway) : gateway_(gateway) {}
-  bool turn(Instant now) override {
-    gateway_.turn(now);
-    return false;
-  }
+  bool turn(Instant now) override { return gateway_.turn(now); }
   Instant next_deadline() const override { return Instant::never(); }
 
  private:

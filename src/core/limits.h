@@ -16,7 +16,7 @@ inline constexpr std::uint64_t kMaxResult = kMaxPayload;
 // Queue.
 inline constexpr std::uint64_t kMaxQueued = 5'000'000;         // waiting tasks, then 429
 inline constexpr std::uint64_t kMaxQueuedBytes = 16ull << 30;  // of their arguments
-inline constexpr std::size_t kMaxWaiters = 10'000;             // requests held by ?wait=, then 429
+inline constexpr std::size_t kMaxWaiters = 60'000;             // tasks that held requests wait for, then 429
 inline constexpr Duration kMaxWait = 60s;                      // longest ?wait=
 inline constexpr std::size_t kBatch = 128;                     // items of one store operation
 inline constexpr std::int16_t kMaxPriority = 1000;
@@ -82,6 +82,9 @@ inline constexpr std::uint64_t kMaxBatchBody = 16ull << 20;    // of POST /v1/ta
 inline constexpr std::uint64_t kMaxBatchFields = 64ull << 20;  // of its values in memory
 inline constexpr std::size_t kMaxBatchTasks = 10'000;
 inline constexpr std::size_t kMaxBatchFunctions = 256;           // different ones that a batch may name
+inline constexpr std::size_t kMaxLookupTasks = 10'000;           // of one tasks:lookup or tasks:wait
+inline constexpr std::size_t kMaxWatched = 50'000;               // tasks that all tasks:wait held here name
+inline constexpr std::uint64_t kMaxWaitResults = 8ull << 20;     // of one answer; what is over kInline is left out
 inline constexpr std::uint32_t kMaxPage = 1'000;                 // rows of one page of a list
 inline constexpr Duration kBodyIdle = 30s;                       // without a byte of a body that is due
 inline constexpr Duration kKeepAlive = 75s;                      // between requests

@@ -29,6 +29,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   void start();
   // ResponseSink. The bytes leave with the server's next turn.
   void answer(std::uint64_t number, Response response) override;
+  bool gone() const override { return server_ == nullptr || phase_ == Phase::Closed; }
   void flush();
   // Looks at every deadline of this connection.
   void check_deadlines(Instant now);

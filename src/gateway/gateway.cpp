@@ -19,7 +19,7 @@ Gateway::~Gateway() = default;
 
 Result<void> Gateway::listen() { return impl_->server.listen(); }
 std::uint16_t Gateway::port() const { return impl_->server.port(); }
-void Gateway::turn(Instant now) { impl_->server.turn(now); }
+bool Gateway::turn(Instant now) { return impl_->server.turn(now); }
 void Gateway::begin_drain() { impl_->server.begin_drain(); }
 bool Gateway::drained() const { return impl_->server.drained(); }
 

@@ -30,8 +30,9 @@ class Gateway {
   // Conflict: the port is taken. Invalid: not an address, not ours, or not allowed without insecure_public.
   Result<void> listen();
   std::uint16_t port() const;  // the real one, after listen()
-  // Sends what the burst of handlers before it has answered: one write per connection.
-  void turn(Instant now);
+  // Sends what the burst of handlers before it has answered: one write per connection. True: it asked the store for
+  // more.
+  bool turn(Instant now);
 
   // Closes the listening socket and idle connections; refuses new work with 503, answers what is held by ?wait=, and
   // ends each other connection after the answers that it is owed.

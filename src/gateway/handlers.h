@@ -23,6 +23,8 @@ void v1_submit_batch(Service&, const Request&, Responder);
 void v1_task(Service&, const Request&, Responder);
 void v1_tasks(Service&, const Request&, Responder);
 void v1_cancel(Service&, const Request&, Responder);
+void v1_lookup(Service&, const Request&, Responder);
+void v1_wait(Service&, const Request&, Responder);
 void v1_workers(Service&, const Request&, Responder);
 
 void home(Service&, const Request&, Responder);

@@ -94,6 +94,7 @@ void task_result(Service& service, const Request& request, Responder out) {
 void release_waiting(Service& service) {
   const auto all = std::exchange(service.waiting, {});
   for (const auto& held : all) held->read(service, *held);
+  service.watch.release_all();
 }
 
 }  // namespace treadle::gateway

@@ -48,6 +48,7 @@ class ResponseSink {
  public:
   virtual ~ResponseSink() = default;
   virtual void answer(std::uint64_t number, Response response) = 0;
+  virtual bool gone() const { return false; }  // nobody will read an answer
 };
 
 // The duty to answer one request, exactly once, on the loop thread. Dropping it unanswered answers 500, so that a
@@ -61,6 +62,7 @@ class Responder {
   ~Responder();
 
   explicit operator bool() const { return sink_ != nullptr; }  // not answered yet
+  const ResponseSink* sink() const { return sink_.get(); }     // the same for all requests of a connection
   void send(Response response);
   void send(int status, std::string json) { send(json_response(status, std::move(json))); }
   void fail(const Error& error) { send(error_response(error)); }

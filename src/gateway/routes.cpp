@@ -18,6 +18,8 @@ constexpr FormSpec kV1BatchForm{.max_fields = core::limits::kMaxBatchFields,
                                 .payload = false,
                                 .shape = R"({"tasks": [{"function_id": ..., "payload": ...}, ...]})",
                                 .max_body = core::limits::kMaxBatchBody};
+constexpr FormSpec kV1IdsForm{
+    .max_fields = core::limits::kMaxFields, .payload = false, .shape = R"({"task_ids": ["...", ...]})"};
 
 // A request is looked up from the top; the docs show this order.
 const Route kTable[] = {
@@ -139,6 +141,31 @@ const Route kTable[] = {
      .answer = Schema::BatchAnswer,
      .success = 201,
      .statuses = {400, 404, 409, 413, 429, 500, 503, 507}},
+    {.method = Method::Post,
+     .pattern = "/v1/tasks:lookup",
+     .handle = v1_lookup,
+     .form = &kV1IdsForm,
+     .operation = "v1_lookup",
+     .tag = "tasks",
+     .summary = "The states of up to 10,000 tasks",
+     .description = "In the order of the request, without those that are not there: `missing` names them.",
+     .request = Schema::TaskIds,
+     .answer = Schema::LookupAnswer,
+     .statuses = {400, 413, 500, 503}},
+    {.method = Method::Post,
+     .pattern = "/v1/tasks:wait",
+     .handle = v1_wait,
+     .form = &kV1IdsForm,
+     .operation = "v1_wait",
+     .tag = "tasks",
+     .summary = "Wait for the first of up to 10,000 tasks to end",
+     .description =
+         "Answers as soon as some of the tasks have ended (or are not there), with those, and their results if asked "
+         "for; after `wait` seconds, to half a second, with none. Ask again for the others. The next such request "
+         "on the same connection has the one before it answered at once.",
+     .request = Schema::WaitRequest,
+     .answer = Schema::WaitAnswer,
+     .statuses = {400, 413, 429, 500, 503}},
     {.method = Method::Get,
      .pattern = "/v1/tasks",
      .handle = v1_tasks,

@@ -40,6 +40,10 @@ enum class Schema : std::uint8_t {
   BatchAnswer,
   Task,
   TaskPage,
+  TaskIds,
+  LookupAnswer,
+  WaitRequest,
+  WaitAnswer,
   Workers
 };
 

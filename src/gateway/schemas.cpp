@@ -124,6 +124,10 @@ std::string_view schema_name(Schema schema) {
     case Schema::BatchAnswer: return "BatchAnswer";
     case Schema::Task: return "Task";
     case Schema::TaskPage: return "TaskPage";
+    case Schema::TaskIds: return "TaskIds";
+    case Schema::LookupAnswer: return "LookupAnswer";
+    case Schema::WaitRequest: return "WaitRequest";
+    case Schema::WaitAnswer: return "WaitAnswer";
     case Schema::Workers: return "Workers";
     case Schema::None: break;
   }

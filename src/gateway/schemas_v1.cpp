@@ -164,6 +164,49 @@ constexpr std::string_view kTasks = R"json({
     "status": "FAILED", "attempts": 1, "error_kind": "Timeout"}], "next_cursor": "4711"}]
 }})json";
 
+constexpr std::string_view kMany = R"json({
+"TaskIds": {
+  "type": "object", "additionalProperties": false, "required": ["task_ids"],
+  "properties": {"task_ids": {"type": "array", "minItems": 1, "maxItems": 10000, "items": {"type": "string", "format": "uuid"}}},
+  "examples": [{"task_ids": ["0193610f-54c2-7b7e-a1b5-0c2f4e8d9a13"]}]
+},
+"LookupAnswer": {
+  "type": "object", "required": ["tasks", "missing"],
+  "properties": {
+    "tasks": {"type": "array", "description": "In the order of the request.", "items": {
+      "type": "object", "required": ["task_id", "function_id", "status", "attempts", "error_kind"],
+      "properties": {"task_id": {"type": "string", "format": "uuid"}, "function_id": {"type": "string", "format": "uuid"},
+        "status": {"enum": ["QUEUED", "RUNNING", "COMPLETED", "FAILED"]}, "attempts": {"type": "integer"}, "error_kind": {"type": ["string", "null"]}}}},
+    "missing": {"type": "array", "description": "What there is no task of.", "items": {"type": "string", "format": "uuid"}}
+  },
+  "examples": [{"tasks": [{"task_id": "0193610f-54c2-7b7e-a1b5-0c2f4e8d9a13", "function_id": "71ed469b-bc52-45d5-89ae-b21aa40760c9",
+    "status": "RUNNING", "attempts": 1, "error_kind": null}], "missing": []}]
+},
+"WaitRequest": {
+  "type": "object", "additionalProperties": false, "required": ["task_ids"],
+  "properties": {
+    "task_ids": {"type": "array", "minItems": 1, "maxItems": 10000, "items": {"type": "string", "format": "uuid"}},
+    "wait": {"type": "number", "minimum": 0, "maximum": 60, "default": 30, "description": "Seconds to hold the answer until a task has ended."},
+    "results": {"type": "boolean", "default": false, "description": "With the results of those that have ended."}
+  },
+  "examples": [{"task_ids": ["0193610f-54c2-7b7e-a1b5-0c2f4e8d9a13"], "wait": 30, "results": true}]
+},
+"WaitAnswer": {
+  "type": "object", "required": ["tasks", "missing", "waiting"],
+  "properties": {
+    "tasks": {"type": "array", "description": "Those that have ended. With results no more than 8 MiB of them; the next request gets the others.", "items": {
+      "type": "object", "required": ["task_id", "function_id", "status", "attempts", "error_kind"],
+      "properties": {"task_id": {"type": "string", "format": "uuid"}, "function_id": {"type": "string", "format": "uuid"},
+        "status": {"enum": ["COMPLETED", "FAILED"]}, "attempts": {"type": "integer"}, "error_kind": {"type": ["string", "null"]},
+        "result_bytes": {"type": "integer", "minimum": 0, "description": "If results were asked for: its size before base64."},
+        "result": {"type": ["string", "null"], "description": "Base64 of the pickled value or exception. null: it is over 256 KiB; GET /result/{task_id} has it."}}}},
+    "missing": {"type": "array", "description": "What there is no task of.", "items": {"type": "string", "format": "uuid"}},
+    "waiting": {"type": "integer", "minimum": 0, "description": "How many of the others there are."}
+  },
+  "examples": [{"tasks": [{"task_id": "0193610f-54c2-7b7e-a1b5-0c2f4e8d9a13", "function_id": "71ed469b-bc52-45d5-89ae-b21aa40760c9",
+    "status": "COMPLETED", "attempts": 1, "error_kind": null, "result_bytes": 5, "result": "gARLKi4="}], "missing": [], "waiting": 0}]
+}})json";
+
 constexpr std::string_view kOthers = R"json({
 "Workers": {
   "type": "object", "required": ["workers"],
@@ -202,7 +245,7 @@ constexpr std::string_view kOthers = R"json({
 
 boost::json::object v1_schemas() {
   boost::json::object all;
-  for (const std::string_view part : {kFunctions, kSubmits, kTasks, kOthers}) {
+  for (const std::string_view part : {kFunctions, kSubmits, kTasks, kMany, kOthers}) {
     boost::json::value parsed = boost::json::parse({part.data(), part.size()});
     for (auto& member : parsed.as_object()) all[member.key()] = std::move(member.value());
   }

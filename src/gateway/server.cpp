@@ -118,14 +118,16 @@ void Server::mark_dirty(Connection& connection) {
   dirty_.push_back(connections_[connection.index]);
 }
 
-void Server::turn(Instant) {
-  if (dirty_.empty()) return;
+bool Server::turn(Instant) {
+  const bool asked = service_->watch.answer();
+  if (dirty_.empty()) return asked;
   flushing_.swap(dirty_);
   for (const auto& connection : flushing_) {
     connection->dirty = false;
     connection->flush();
   }
   flushing_.clear();
+  return asked;
 }
 
 bool Server::reserve_body(std::uint64_t bytes) {
@@ -153,6 +155,7 @@ void Server::arm_timer() {
 void Server::tick() {
   refresh_date();
   const Instant time = now();
+  service_->watch.expire(time);
   for (std::size_t i = connections_.size(); i-- > 0;) {
     const auto connection = connections_[i];  // it may remove itself
     connection->check_deadlines(time);

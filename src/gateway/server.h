@@ -26,7 +26,7 @@ class Server {
 
   Result<void> listen();
   std::uint16_t port() const { return port_; }
-  void turn(Instant now);
+  bool turn(Instant now);
   void begin_drain();
   bool drained() const { return draining_ && connections_.empty(); }
 

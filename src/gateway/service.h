@@ -14,6 +14,7 @@
 #include "gateway/metrics.h"
 #include "gateway/response.h"
 #include "gateway/status_source.h"
+#include "gateway/watch.h"
 #include "store/store.h"
 
 namespace treadle::gateway {
@@ -41,6 +42,7 @@ struct Service : std::enable_shared_from_this<Service> {
   Metrics metrics;
   FunctionCache functions;
   std::unordered_set<std::shared_ptr<Waiting>> waiting;
+  Watch watch;             // what tasks:wait holds
   std::string openapi;     // the document, made once
   std::string plain_docs;  // the docs page when Swagger UI is not inside the binary
   Instant started;

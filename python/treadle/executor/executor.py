@@ -159,7 +159,7 @@ class Executor:
                 if function.call is None:
                     function.load(self.picklers)
                 args, kwargs = load_arguments(facts, body[40:] if big is None else big, self.picklers)
-                value, made_by = self._call(function.call, args, kwargs)
+                value, made_by = self._call(function, args, kwargs)
             finally:
                 self.in_user_code = False
         except Failed as failed:
@@ -172,13 +172,13 @@ class Executor:
         else:
             self._send_failure(seq, kind, error, recycle, begun, task)
 
-    def _call(self, call, args, kwargs):
-        value = call(*args, **kwargs)
+    def _call(self, function, args, kwargs):
+        value = function.call(*args, **kwargs)
         if isinstance(value, types.CoroutineType):
             value.close()
             raise TypeError("async functions are not supported yet: let the function run its own loop with asyncio.run(...)")
         try:
-            data, made_by = self.picklers.dumps(value)
+            data, made_by = self.picklers.dumps(value, function.from_sdk)
         except Exception as error:
             raise Failed(UNSERIALIZABLE, TypeError("the result, a %s, cannot be pickled: %s: %s"
                                                    % (type(value).__name__, type(error).__name__, safe_text(error))))
@@ -237,7 +237,8 @@ class Executor:
         identity = task.hex()
         identity = "-".join((identity[:8], identity[8:12], identity[12:16], identity[16:20], identity[20:]))
         message = clip(message)
-        stream = self.failures.stream(error, message.decode("utf-8"), text, identity)
+        original = self.picklers.original(error) if kind == FUNCTION_FAILED and self.current.from_sdk else b""
+        stream = self.failures.stream(error, message.decode("utf-8"), text, identity, original)
         texts = (clip(name), message, clip(trace))
         self._send_result(seq, kind, BY_TEXT, recycle, texts, begun, stream)
 

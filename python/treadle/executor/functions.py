@@ -9,6 +9,7 @@ class Function:
     def __init__(self, facts, body):
         self.facts, self.body = facts, body
         self.call = None
+        self.from_sdk = False
         self.main = types.ModuleType("__main__")
         self.main.__dict__["__builtins__"] = builtins
 
@@ -20,6 +21,7 @@ class Function:
             raise Failed(DESERIALIZE_FAILED, error)
         if not callable(call):
             raise TypeError("the registered payload is a %s, which cannot be called" % type(call).__name__)
+        self.from_sdk = SDK_MARK in bytes(self.body[:64])
         self.call, self.body = call, None
 
 

@@ -28,14 +28,39 @@ class Picklers:
         # dill would look up the class of the root object in __main__ by name; classes sent by value are not there.
         return self._dill_loads(data, ignore=True) if names_main else _pickle_loads(data)
 
-    def dumps(self, value):
-        """(bytes, made_by) such that a client with dill alone can use the object; raises if there is no way."""
+    def original(self, error):
+        """The pickle of the exception itself, for a client that may have its class; b"" if there is none or it is large."""
+        try:
+            data = _pickle_dumps(error, 4)
+            if b"__main__" in data:
+                data = b""
+        except BaseException:
+            data = b""
+        try:
+            if not data and self.cloudpickle is not None:
+                data = self.cloudpickle.dumps(error, 4)
+        except BaseException:
+            return b""
+        return data if len(data) <= ORIGINAL_KEPT else b""
+
+    def dumps(self, value, from_sdk=False):
+        """(bytes, made_by) such that a client with dill alone can use the object; raises if there is no way.
+
+        The SDK has cloudpickle: classes that it sent by value come back to it as the very same.
+        """
         try:
             data = _pickle_dumps(value, 4)
             if type(value) in PLAIN or b"__main__" not in data:
                 return data, BY_PICKLE
         except (Exception, SystemExit):
             pass
+        if from_sdk and self.cloudpickle is not None:
+            try:
+                data = self.cloudpickle.dumps(value, 4)
+                if not names_main(data):
+                    return data, BY_CLOUDPICKLE
+            except Exception:
+                pass
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
@@ -99,6 +124,14 @@ def _unicode(text):
     return b"X" + struct.pack("<I", len(data)) + data
 
 
+def _constant(value):
+    if isinstance(value, str):
+        return _unicode(value)
+    if isinstance(value, bytes):
+        return b"B" + struct.pack("<I", len(value)) + value
+    return b"J" + struct.pack("<i", value)
+
+
 def failure_stream(base, text, attributes):
     """The pickle of an instance of a subclass of `base`, without bytecode (docs/decisions/0005-failure-object.md)."""
     method = b"cbuiltins\ngetattr\nh\x00"
@@ -109,7 +142,7 @@ def failure_stream(base, text, attributes):
              _unicode("__contains__"), method, _unicode("__contains__"), b"\x86R",
              b"u\x87Rh\x00\x85R}("]
     for name, value in attributes.items():
-        parts += [_unicode(name), _unicode(value) if isinstance(value, str) else b"J" + struct.pack("<i", value)]
+        parts += [_unicode(name), _constant(value)]
     return b"".join(parts) + b"ub."
 
 
@@ -120,7 +153,7 @@ class Failures:
         self._worker = worker_id
         self._bases = {}
 
-    def stream(self, error, message, text, task):
+    def stream(self, error, message, text, task, original=b""):
         attributes = {"error_code": 500, "task_id": task, "worker_id": self._worker, "error_message": message}
         kind = type(error)
         base = self._bases.get(kind)
@@ -128,6 +161,8 @@ class Failures:
             base = self._bases[kind] = self._find_base(kind, attributes)
             if len(self._bases) > 1000:
                 self._bases.clear()
+        if original:
+            attributes["original"] = original
         return failure_stream(base, text, attributes)
 
     def _find_base(self, kind, attributes):
