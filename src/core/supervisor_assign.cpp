@@ -83,12 +83,15 @@ bool Supervisor::append(Work& work) {
   return false;
 }
 
-// The interpreter is the one whose bytecode the function holds, if there is one.
+// The interpreter is the one whose bytecode the function or its arguments hold. If there is none, the first one refuses
+// it, and says why.
 ExecutorKey Supervisor::key_for(const Work& work) const {
   ExecutorKey key;
   key.isolation = work.attempt.isolation;
   key.memory_limit = work.attempt.memory_limit;
-  const std::uint8_t minor = work.function->body.facts.python_minor;
+  key.allowance = work.attempt.allowance;
+  const std::uint8_t of_body = work.function->body.facts.python_minor;
+  const std::uint8_t minor = of_body != 0 ? of_body : work.attempt.args.facts.python_minor;
   for (std::size_t i = 0; minor != 0 && i < info_.pythons.size(); ++i) {
     if (info_.pythons[i].minor != minor) continue;
     key.interpreter = static_cast<std::uint32_t>(i);

@@ -338,5 +338,20 @@ TEST(Supervisor, BodiesOfAnotherPythonGoToItsInterpreter) {
   EXPECT_EQ(rig.executors.at(rig.runner(1)).key.interpreter, 1u);
 }
 
+TEST(Supervisor, ArgumentsOfAnotherPythonCountWhereTheBodyTellsNone) {
+  SupervisorConfig config = local_config(2);
+  config.info.pythons = {{3, 11, 2}, {3, 8, 0}};
+  Rig rig = Rig::started(config);
+  Attempt eight = attempt(1), nine = attempt(2);
+  eight.args.facts.python_minor = 8;
+  nine.args.facts.python_minor = 9;
+  rig.give({eight, nine});
+  rig.give_body(1);
+  ASSERT_NE(rig.runner(1), 0u);
+  ASSERT_NE(rig.runner(2), 0u);
+  EXPECT_EQ(rig.executors.at(rig.runner(1)).key.interpreter, 1u);
+  EXPECT_EQ(rig.executors.at(rig.runner(2)).key.interpreter, 0u) << "which refuses it, and says why";
+}
+
 }  // namespace
 }  // namespace treadle::core

@@ -165,8 +165,8 @@ class Executor:
 
 class Result:
     def __init__(self, body, flags, fds):
-        self.kind, self.made_by, self.flags, *sizes, self.start, self.end = struct.unpack_from("<BBHIIIQQ", body)
-        at = 32
+        self.kind, self.made_by, self.flags, *sizes, self.start, self.end, self.cpu_us, self.peak_rss = struct.unpack_from("<BBHIIIQQQQ", body)
+        at = 48
         size = None
         if flags & 1:
             size = struct.unpack_from("<Q", body, at)[0]

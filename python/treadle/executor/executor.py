@@ -18,6 +18,7 @@ class Executor:
         self.current = None      # whose __main__ is in place
         self.in_user_code = False
         self.since_check = 0
+        self.cpu = _cpu_now()    # when the last result left
         self.worn = False        # something could not be put back: asks to be recycled with the next result
         self.surroundings = Surroundings()
         self._set_signals()
@@ -182,9 +183,11 @@ class Executor:
             raise Failed(UNSERIALIZABLE, TypeError("the result, a %s, cannot be pickled: %s: %s"
                                                    % (type(value).__name__, type(error).__name__, safe_text(error))))
         if len(data) > self.max_result:
+            own = self.settings.get("result_limit") == self.max_result
             raise Failed(TOO_LARGE, ValueError("the result is %d bytes when pickled, and the limit is %d: return less, write it to a "
-                                               "file or object store and return the name, or start the server with a larger "
-                                               "--max-payload" % (len(data), self.max_result)))
+                                               "file or object store and return the name, or %s" % (
+                                                   len(data), self.max_result, "raise the function's option result_limit"
+                                                   if own else "start the server with a larger --max-payload")))
         return data, made_by
 
     def _clean(self, begun, seq, flags):
@@ -219,6 +222,8 @@ class Executor:
     def _send_failure(self, seq, kind, error, recycle, begun, task):
         if kind == FUNCTION_FAILED and isinstance(error, MemoryError) and self.settings.get("memory_limit"):
             kind = OUT_OF_MEMORY
+        if kind == FUNCTION_FAILED and isinstance(error, OSError) and error.errno == EMFILE and self.settings.get("open_files"):
+            kind = LIMIT_EXCEEDED
         name = type(error).__name__
         message = safe_text(error)
         if isinstance(error, ModuleNotFoundError):
@@ -238,7 +243,10 @@ class Executor:
         self._send_result(seq, kind, BY_TEXT, recycle, texts, begun, stream)
 
     def _send_result(self, seq, kind, made_by, flags, texts, begun, data):
-        head = RESULT.pack(kind, made_by, flags, len(texts[0]), len(texts[1]), len(texts[2]), begun, _now())
+        now, cpu = _now(), _cpu_now()
+        peak = _getrusage(_SELF).ru_maxrss << 10 if kind or now - begun > FULL_CHECK_NS else 0
+        head = RESULT.pack(kind, made_by, flags, len(texts[0]), len(texts[1]), len(texts[2]), begun, now, (cpu - self.cpu) // 1000, peak)
+        self.cpu = cpu
         if len(data) <= MEMFD_ABOVE:
             return self.send(MSG_RESULT, seq, b"".join((head, texts[0], texts[1], texts[2], data)))
         memfd = os.memfd_create("result", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)

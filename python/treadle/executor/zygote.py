@@ -37,7 +37,7 @@ import warnings
 
 HEADER = struct.Struct("<IBBHQ")
 TASK = struct.Struct("<II16sIIQ")
-RESULT = struct.Struct("<BBHIIIQQ")
+RESULT = struct.Struct("<BBHIIIQQQQ")
 PAIR = struct.Struct("<II")
 READY = struct.Struct("<IIHHI")
 SIZE = struct.Struct("<Q")
@@ -47,7 +47,8 @@ MSG_READY, MSG_RESULT, MSG_IDLE, MSG_NEED_FUNCTION, MSG_GAVE_UP = 129, 130, 131,
 FLAG_MEMFD = 1
 
 # Numbers of core::ErrorKind.
-COMPLETED, FUNCTION_FAILED, DESERIALIZE_FAILED, PYTHON_MISMATCH, OUT_OF_MEMORY, UNSERIALIZABLE, TOO_LARGE = 0, 1, 8, 9, 11, 13, 14
+COMPLETED, FUNCTION_FAILED, DESERIALIZE_FAILED, PYTHON_MISMATCH, OUT_OF_MEMORY, LIMIT_EXCEEDED, UNSERIALIZABLE, TOO_LARGE = (
+    0, 1, 8, 9, 11, 12, 13, 14)
 BY_PICKLE, BY_DILL, BY_CLOUDPICKLE, BY_TEXT = 1, 2, 3, 4
 
 MARK_OUTPUT = 1           # task_flags
@@ -60,6 +61,7 @@ FULL_CHECK_EVERY = 64     # tasks
 FULL_CHECK_NS = 1_000_000
 HIGH_FD = 900             # our descriptors, out of the way of user code that closes or counts its own
 MEMORY_MARGIN = 64 << 20
+EMFILE = 24               # errno: too many open files
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 F_ADD_SEALS, ALL_SEALS = 1033, 15
 PLAIN = frozenset((bytes, bytearray, str, int, float, bool, type(None)))
@@ -68,6 +70,7 @@ SIGNALS = tuple(n for n in (getattr(signal, name, None) for name in ("SIGHUP", "
 
 _pickle_dumps, _pickle_loads = pickle.dumps, pickle.loads
 _os_read, _os_write, _exit, _now = os.read, os.write, os._exit, time.monotonic_ns
+_cpu_now, _getrusage, _SELF = time.process_time_ns, resource.getrusage, resource.RUSAGE_SELF
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -179,6 +182,9 @@ def become_executor(guard, config, pickler, settings, fds):
         with open("/proc/self/status") as status:
             data = next(int(line.split()[1]) << 10 for line in status if line.startswith("VmData"))
         resource.setrlimit(resource.RLIMIT_DATA, (data + limit + MEMORY_MARGIN, resource.RLIM_INFINITY))
+    files = settings.get("open_files", 0)
+    if files:  # the descriptors of ours are above it, and stay
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     Executor(settings, pickler, *high).run()
 
 
