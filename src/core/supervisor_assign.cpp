@@ -90,10 +90,11 @@ ExecutorKey Supervisor::key_for(const Work& work) const {
   key.isolation = work.attempt.isolation;
   key.memory_limit = work.attempt.memory_limit;
   key.allowance = work.attempt.allowance;
-  const std::uint8_t of_body = work.function->body.facts.python_minor;
-  const std::uint8_t minor = of_body != 0 ? of_body : work.attempt.args.facts.python_minor;
-  for (std::size_t i = 0; minor != 0 && i < info_.pythons.size(); ++i) {
-    if (info_.pythons[i].minor != minor) continue;
+  const PayloadFacts& body = work.function->body.facts;
+  const PayloadFacts& args = work.attempt.args.facts;
+  for (std::size_t i = 0; i < info_.pythons.size(); ++i) {
+    const int minor = info_.pythons[i].minor;
+    if (!body.fits_python(minor) || !args.fits_python(minor)) continue;
     key.interpreter = static_cast<std::uint32_t>(i);
     break;
   }

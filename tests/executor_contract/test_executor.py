@@ -305,7 +305,7 @@ def test_a_limit_of_its_own_for_results(zygote):
 def test_bytecode_of_another_python_is_refused_and_not_run(executor, of_arguments):
     """Nothing of it is unpickled: it would crash the interpreter rather than fail."""
     other = sys.version_info[1] + 1
-    facts = other << 16
+    facts = 1 << 16 + other - 8
     executor.function(1, b"never read" if not of_arguments else by_value(lambda: 1), 0 if of_arguments else facts)
     result = executor.run(1, b"never read" if of_arguments else args(), facts=facts if of_arguments else 0)
     assert result.kind == 9
