@@ -55,10 +55,10 @@ def test_tasks_and_age(serve):
     pids = [server.value(server.execute(function_id)) for _ in range(20)]
     assert len(set(pids)) == 4 and all(pids.count(one) == 5 for one in pids), pids
 
-    server = serve("-w", 1, "--executor-age", 0.5)
+    server = serve("-w", 1, "--executor-age", 3)
     function_id = server.register(pid)
     first = server.value(server.execute(function_id))
     assert server.value(server.execute(function_id)) == first
-    time.sleep(0.6)
+    time.sleep(3.1)
     server.value(server.execute(function_id))  # the last one of the old process
     assert server.value(server.execute(function_id)) != first
