@@ -20,6 +20,7 @@ from .errors import (
     TaskFailed,
     TreadleError,
 )
+from .inside import current_task, log
 
 __all__ = [
     "Client",
@@ -33,4 +34,6 @@ __all__ = [
     "ServerUnreachable",
     "TaskFailed",
     "TreadleError",
+    "current_task",
+    "log",
 ]

@@ -24,10 +24,15 @@ std::string host_name() {
   return name;
 }
 
-// Where functions find their modules: --path first, then what PYTHONPATH names, then the working directory.
-std::vector<std::string> module_paths(const std::vector<std::string>& given) {
+// "" stays as it is.
+std::string absolute(const std::string& path) {
+  return path.empty() ? path : std::filesystem::absolute(path).lexically_normal().string();
+}
+
+// Where functions find their modules: --path first, then what PYTHONPATH names, then the folder in which they run.
+std::vector<std::string> module_paths(const std::vector<std::string>& given, const std::string& cwd) {
   std::vector<std::string> paths;
-  for (const auto& path : given) paths.push_back(std::filesystem::absolute(path).lexically_normal().string());
+  for (const auto& path : given) paths.push_back(absolute(path));
   const char* variable = std::getenv("PYTHONPATH");
   std::string entries = variable ? variable : "";
   for (std::size_t from = 0; from < entries.size();) {
@@ -35,7 +40,7 @@ std::vector<std::string> module_paths(const std::vector<std::string>& given) {
     if (end > from) paths.push_back(std::filesystem::absolute(entries.substr(from, end - from)).string());
     from = end + 1;
   }
-  paths.push_back(std::filesystem::current_path().string());
+  paths.push_back(cwd.empty() ? std::filesystem::current_path().string() : cwd);
   return paths;
 }
 
@@ -65,7 +70,9 @@ Result<void> Node::start_pool() {
     interpreters_.push_back(std::move(interpreter));
   }
   pool.worker_id = to_string(worker_id_);
-  pool.paths = module_paths(options_.executors.paths);
+  pool.cwd = absolute(options_.executors.cwd);
+  pool.secrets_dir = absolute(options_.executors.secrets_dir);
+  pool.paths = module_paths(options_.executors.paths, pool.cwd);
   pool.max_result = options_.http.max_payload;
   TRY(pool_, worker::ExecutorPool::start(std::move(pool)));
   return {};

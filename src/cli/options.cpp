@@ -138,6 +138,15 @@ void add_executors(Form& form) {
   form.app.add_option("--preload", o.preload, "modules imported once, before any task: numpy,pandas")
       ->delimiter(',')
       ->envname("TREADLE_PRELOAD");
+  form.app.add_option("--cwd", o.cwd, "folder in which functions run (default: the one in which this is started)")
+      ->envname("TREADLE_CWD")
+      ->check(CLI::ExistingDirectory);
+  form.app
+      .add_option("--secrets-dir", o.secrets_dir,
+                  "folder with one file for each secret; functions name those that they need, and find them in their "
+                  "environment")
+      ->envname("TREADLE_SECRETS_DIR")
+      ->check(CLI::ExistingDirectory);
   form.app.add_option("--executor-tasks", o.tasks_each, "tasks after which a Python process is replaced; 0: never")
       ->capture_default_str();
   form.app

@@ -45,6 +45,8 @@ struct ExecutorOptions {
   std::vector<std::string> pythons = {"python3"};  // the first one runs what tells no version
   std::vector<std::string> paths;
   std::vector<std::string> preload;
+  std::string cwd;          // "": this process's
+  std::string secrets_dir;  // "": none
   // When an executor is replaced; 0: never for it.
   std::uint64_t tasks_each = core::limits::kExecutorTasks;
   double age_s = std::chrono::duration<double>(core::limits::kExecutorAge).count();

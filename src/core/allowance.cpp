@@ -29,23 +29,35 @@ void read_into(Number& to, std::string_view text, std::string_view name) {
   to = static_cast<Number>(number);
 }
 
+// The last member: the names of limits stand before it, so that no text of a user's can be taken for one.
+constexpr std::string_view kSurroundings = R"("surroundings":)";
+
 }  // namespace
 
-std::string to_text(const Allowance& allowance) {
+std::string to_text(const Allowance& allowance, std::string_view surroundings) {
   std::string text;
   each(allowance, [&](const char* name, std::uint64_t limit) {
     if (limit == 0) return;
     text += text.empty() ? "{\"" : ",\"";
     text.append(name).append("\":").append(std::to_string(limit));
   });
+  if (!surroundings.empty()) text.append(text.empty() ? "{" : ",").append(kSurroundings).append(surroundings);
   return text.empty() ? text : text + '}';
 }
 
 Allowance allowance_of(std::string_view text) {
   Allowance allowance;
   if (text.empty()) return allowance;  // of nearly every task: this is on the way of each claim
+  text = text.substr(0, text.find(kSurroundings));
   each(allowance, [&](const char* name, auto& limit) { read_into(limit, text, name); });
   return allowance;
+}
+
+std::string_view surroundings_of(std::string_view text) {
+  const std::size_t at = text.find(kSurroundings);
+  if (at == std::string_view::npos) return {};
+  text.remove_prefix(at + kSurroundings.size());
+  return text.substr(0, text.size() - 1);  // without the brace that closes the whole
 }
 
 }  // namespace treadle::core

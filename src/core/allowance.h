@@ -1,4 +1,5 @@
-// What a task may take beside time and memory, and the text in which stores keep it (Options::more).
+// What a task may take beside time and memory, what it finds around it, and the text in which stores keep both
+// (Options::more).
 #pragma once
 
 #include <compare>
@@ -20,8 +21,11 @@ struct Allowance {
 };
 
 // A JSON object with the limits that are set, in a fixed order: {"cpu_ms":500,"processes":4}; "" if none is.
-std::string to_text(const Allowance& allowance);
+// `surroundings` is a JSON object too, or "": the environment of the task and the names of its secrets, which the core
+// only carries.
+std::string to_text(const Allowance& allowance, std::string_view surroundings = {});
 // Reads what to_text wrote. A text with anything else in it (of another version) gives the limits that it names.
 Allowance allowance_of(std::string_view text);
+std::string_view surroundings_of(std::string_view text);  // "" if there are none
 
 }  // namespace treadle::core

@@ -25,5 +25,16 @@ TEST(Allowance, OfATextFromElsewhereIsWhatItNames) {
   EXPECT_TRUE(allowance_of("processes").empty());
 }
 
+TEST(Allowance, SurroundingsStandBesideItAndAreNotTakenForLimits) {
+  const std::string around = R"({"env":{"cpu_ms":"5","\"cpu_ms\":":"7"},"secrets":["A"]})";
+  EXPECT_EQ(to_text({}, around), R"({"surroundings":)" + around + "}");
+  const std::string both = to_text({.processes = 3}, around);
+  EXPECT_EQ(both, R"({"processes":3,"surroundings":)" + around + "}");
+  EXPECT_EQ(surroundings_of(both), around);
+  EXPECT_EQ(allowance_of(both), Allowance{.processes = 3});
+  EXPECT_EQ(surroundings_of(""), "");
+  EXPECT_EQ(surroundings_of(to_text({.processes = 3})), "");
+}
+
 }  // namespace
 }  // namespace treadle::core

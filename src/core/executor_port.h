@@ -36,6 +36,7 @@ struct ExecutorKey {
   Isolation isolation = Isolation::Reuse;
   std::uint64_t memory_limit = 0;  // bytes of its own; 0 = none
   Allowance allowance;
+  std::string surroundings;  // JSON: {"env": {...}, "secrets": [...]}, or ""
   friend auto operator<=>(const ExecutorKey&, const ExecutorKey&) = default;
 };
 

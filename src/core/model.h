@@ -65,7 +65,8 @@ struct Options {
   std::uint64_t memory_limit = 0;   // bytes of its own
   std::string queue;                // "" = default
   std::string environment;          // hash of its requirements; "" = the worker's own
-  std::string more;  // further limits, as to_text(Allowance) writes them; what else is there is only kept
+  std::string
+      more;  // further limits and surroundings, as core/allowance.h writes them; what else is there is only kept
 };
 
 struct Function {
@@ -92,6 +93,7 @@ struct Attempt {
   Duration time_limit{0};  // 0 = none
   std::uint64_t memory_limit = 0;
   Allowance allowance;
+  std::string surroundings;  // its environment and secrets, as surroundings_of gives them
 };
 
 // How much an attempt took and how it ended, in numbers; all optional (0 = unknown).

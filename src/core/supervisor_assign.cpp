@@ -90,6 +90,7 @@ ExecutorKey Supervisor::key_for(const Work& work) const {
   key.isolation = work.attempt.isolation;
   key.memory_limit = work.attempt.memory_limit;
   key.allowance = work.attempt.allowance;
+  key.surroundings = work.attempt.surroundings;
   const PayloadFacts& body = work.function->body.facts;
   const PayloadFacts& args = work.attempt.args.facts;
   for (std::size_t i = 0; i < info_.pythons.size(); ++i) {

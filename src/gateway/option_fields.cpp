@@ -4,6 +4,7 @@
 
 #include "core/limits.h"
 #include "gateway/fields.h"
+#include "gateway/surroundings.h"
 
 namespace treadle::gateway {
 namespace {
@@ -27,15 +28,17 @@ void lower(Limit& to, const std::optional<std::int64_t>& asked) {
   to = to == 0 ? limit : std::min(to, limit);
 }
 
-void apply_allowance(const OptionChanges& changes, core::Options& to) {
+void apply_more(const OptionChanges& changes, core::Options& to) {
   core::Allowance allowance = core::allowance_of(to.more);
   const core::Allowance before = allowance;
+  const std::string_view around = core::surroundings_of(to.more);
   lower(allowance.cpu_ms, changes.cpu_limit_ms);
   lower(allowance.open_files, changes.file_limit);
   lower(allowance.processes, changes.process_limit);
   lower(allowance.output_bytes, changes.output_limit);
   lower(allowance.result_bytes, changes.result_limit);
-  if (allowance != before) to.more = core::to_text(allowance);
+  if (allowance == before && changes.surroundings.empty()) return;
+  to.more = core::to_text(allowance, join_surroundings(around, changes.surroundings));
 }
 
 void write_limits(JsonWriter& to, const core::Options& options) {
@@ -76,6 +79,7 @@ Result<OptionChanges> read_options(const boost::json::object& given, const std::
   out.file_limit = fields.integer("file_limit", limits::kMinFileLimit, limits::kMaxFileLimit);
   out.process_limit = fields.integer("process_limit", 1, limits::kMaxProcessLimit);
   out.output_limit = fields.integer("output_limit", 1, limits::kMaxOutputLimit);
+  out.surroundings = read_surroundings(fields);
   out.result_limit = fields.integer("result_limit", 1, static_cast<std::int64_t>(limits::kMaxResult));
   if (auto sound = fields.finish(); !sound) return std::move(sound.error());
   return out;
@@ -91,7 +95,7 @@ void apply(const OptionChanges& changes, core::Options& to) {
   if (changes.queue) to.queue = *changes.queue;
   lower(to.time_limit_ms, changes.time_limit_ms);
   lower(to.memory_limit, changes.memory_limit);
-  apply_allowance(changes, to);
+  apply_more(changes, to);
 }
 
 void write_options(JsonWriter& to, const core::Options& options) {
@@ -108,6 +112,7 @@ void write_options(JsonWriter& to, const core::Options& options) {
   to.member("queue", options.queue.empty() ? kDefaultQueue : std::string_view(options.queue));
   to.member("isolation", options.isolation == core::Isolation::Fresh ? "fresh" : "reuse");
   write_limits(to, options);
+  write_surroundings(to, core::surroundings_of(options.more));
   to.end_object();
 }
 

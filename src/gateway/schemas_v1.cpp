@@ -26,6 +26,8 @@ constexpr std::string_view kFunctions = R"json({
     "file_limit": {"type": "integer", "minimum": 16, "maximum": 1048576, "description": "Descriptors that its Python process may have open, its standard streams included."},
     "process_limit": {"type": "integer", "minimum": 1, "maximum": 1048576, "description": "Processes that it may have running at once, beside its own."},
     "output_limit": {"type": "integer", "minimum": 1, "maximum": 1099511627776, "description": "Bytes that it may write to stdout and stderr, together."},
+    "env": {"type": "object", "additionalProperties": {"type": "string"}, "description": "Environment variables; those of a call take the place of its function's."},
+    "secrets": {"type": "array", "items": {"type": "string"}, "description": "Names of files in the worker's --secrets-dir, whose contents its calls find in environment variables of these names. The values are never sent, stored or shown."},
     "result_limit": {"type": "integer", "minimum": 1, "maximum": 134217728, "description": "Bytes of its pickled result; over it the call is FAILED ResultTooLarge."}
   },
   "examples": [{"delivery": "at_most_once", "time_limit": 60}]

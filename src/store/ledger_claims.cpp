@@ -111,6 +111,7 @@ core::Attempt Ledger::attempt_of(std::uint32_t slot) const {
   attempt.time_limit = std::chrono::milliseconds(p.options.time_limit_ms);
   attempt.memory_limit = p.options.memory_limit;
   attempt.allowance = core::allowance_of(p.options.more);
+  attempt.surroundings = core::surroundings_of(p.options.more);
   return attempt;
 }
 

@@ -149,6 +149,7 @@ void read_terms(Item& item, Attempt& attempt) {
   allowed.result_bytes = item.number(13, "result_bytes", UINT64_MAX);
   allowed.open_files = static_cast<std::uint32_t>(item.number(14, "open_files", UINT32_MAX));
   allowed.processes = static_cast<std::uint32_t>(item.number(15, "processes", UINT32_MAX));
+  attempt.surroundings = item.text(16, "surroundings");
 }
 
 Attempt read_attempt(Item& item, const std::vector<FunctionKey>& functions) {

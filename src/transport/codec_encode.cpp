@@ -154,7 +154,8 @@ std::vector<FunctionKey> functions_of(const std::vector<Attempt>& attempts, std:
   return table;
 }
 
-// Flags, retries, retry delay, time limit, the other limits; nothing behind the last one that is not zero.
+// Flags, retries, retry delay, time limit, the other limits, surroundings; nothing behind the last one that is not
+// zero.
 void append_terms(std::string& out, const Attempt& attempt) {
   const std::uint64_t flags = (attempt.delivery == core::Delivery::AtMostOnce ? kAtMostOnce : 0) |
                               (attempt.isolation == core::Isolation::Fresh ? kFresh : 0) |
@@ -170,11 +171,14 @@ void append_terms(std::string& out, const Attempt& attempt) {
                                                attempt.allowance.open_files,
                                                attempt.allowance.processes};
   std::size_t used = terms.size();
-  while (used > 0 && terms[used - 1] == 0) --used;
+  while (attempt.surroundings.empty() && used > 0 && terms[used - 1] == 0) --used;
   for (std::size_t i = 0; i < used; ++i) {
     out += ',';
     append_number(out, terms[i]);
   }
+  if (attempt.surroundings.empty()) return;
+  out += ',';
+  append_json_string(out, attempt.surroundings);
 }
 
 void write_attempts(HeaderWriter& header, const std::vector<Attempt>& attempts, Packer& packer) {

@@ -99,6 +99,7 @@ core::Attempt some_attempt(Rng& rng, std::uint64_t largest) {
                  .result_bytes = some64(rng),
                  .open_files = some32(rng),
                  .processes = some32(rng)};
+  if (rng.chance(0.3)) a.surroundings = R"({"env":{"A":"\\""}})";
   return a;
 }
 
@@ -139,7 +140,7 @@ void write(std::ostream& out, const core::Attempt& a) {
   out << a.number << ' ' << to_string(a.function) << ' ' << to_string(a.body_digest) << ' ';
   write(out, a.args);
   out << int(a.delivery) << int(a.isolation) << a.suspect << ' ' << a.retries_left << ' ' << a.retry_delay.count()
-      << ' ' << a.time_limit.count() << ' ' << a.memory_limit << ' ' << core::to_text(a.allowance)
+      << ' ' << a.time_limit.count() << ' ' << a.memory_limit << ' ' << core::to_text(a.allowance, a.surroundings)
       << '\n';
 }
 

@@ -57,6 +57,7 @@ Result<std::unique_ptr<ExecutorPool>> ExecutorPool::start(PoolOptions options) {
 Result<void*> ExecutorPool::begin() {
   if (options_.cwd.empty()) options_.cwd = current_directory();
   TRY(source_, executor_source());
+  temp_ = std::make_unique<TempFolders>(options_.temp_dir);
   epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_) return fail(Code::Internal, std::string("no epoll instance: ") + std::strerror(errno));
   TRY([[maybe_unused]] auto guard, start_guard());
@@ -122,6 +123,9 @@ std::string ExecutorPool::settings_of(ExecutorNo no, const core::ExecutorKey& ke
   settings["result_limit"] = result_limit;
   settings["memory_limit"] = key.memory_limit;
   settings["open_files"] = key.allowance.open_files;
+  settings["tmp"] = temp_->folder_of(number(no));
+  settings["secrets_dir"] = options_.secrets_dir;
+  if (!key.surroundings.empty()) settings["surroundings"] = key.surroundings;
   return json::serialize(settings);
 }
 

@@ -75,6 +75,7 @@ bool kind_is_sent(std::uint8_t kind) {
     case core::ErrorKind::FunctionFailed:
     case core::ErrorKind::DeserializeFailed:
     case core::ErrorKind::PythonMismatch:
+    case core::ErrorKind::EnvironmentFailed:
     case core::ErrorKind::OutOfMemory:
     case core::ErrorKind::LimitExceeded:
     case core::ErrorKind::Unserializable:

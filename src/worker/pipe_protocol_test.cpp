@@ -161,7 +161,7 @@ TEST(PipeProtocol, ResultsOfWrongShapeAreRefused) {
   }
   EXPECT_FALSE(parse_result({Up::Result, false, 1, std::string_view(good).substr(0, 48 + 4 + 7 + 8)}, result));
   EXPECT_TRUE(parse_result({Up::Result, false, 1, std::string_view(good).substr(0, 48 + 4 + 7 + 9)}, result));
-  for (const int kind : {2, 3, 4, 5, 6, 7, 10, 15, 200}) {
+  for (const int kind : {2, 3, 4, 5, 6, 7, 15, 200}) {
     std::string bad = good;
     bad[0] = static_cast<char>(kind);
     EXPECT_FALSE(parse_result({Up::Result, false, 1, bad}, result)) << kind;

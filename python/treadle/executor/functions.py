@@ -1,4 +1,4 @@
-# Part 3 of 4: function bodies and arguments, and what a task may have left behind.
+# Part 3 of 5: function bodies and arguments, and what a task may have left behind.
 
 # ---- functions -----------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-# Part 1 of 4 of the module _treadle_executor (README.md): what all parts use, and the warm process that executors are forked from.
+# Part 1 of 5 of the module _treadle_executor (README.md): what all parts use, and the warm process that executors are forked from.
 #
 # The parts are put behind one another and compiled as one source on any Python from 3.8 on. Nothing of Treadle needs to be
 # installed where they run, and no name is imported that a user may have as a file of their own: sys.path holds only the
@@ -8,7 +8,7 @@
 
 from builtins import (AttributeError, BaseException, BlockingIOError, Exception, ImportError, KeyError, MemoryError,
                       ModuleNotFoundError, OSError, RuntimeError, SystemExit, TypeError, ValueError, bytearray, bytes, callable,
-                      compile, dict, exec, float, getattr, hasattr, int, isinstance, issubclass, len, list, map, max, min, repr,
+                      compile, dict, exec, float, getattr, hasattr, int, isinstance, issubclass, len, list, map, max, min, print, property, repr,
                       set, sorted, str, tuple, type)
 import _thread
 import array
@@ -18,6 +18,7 @@ import ctypes
 import faulthandler
 import fcntl
 import gc
+import importlib.machinery
 import io
 import json
 import locale
@@ -26,6 +27,7 @@ import os
 import pickle
 import pickletools
 import resource
+import shutil
 import signal
 import socket
 import struct
@@ -47,8 +49,8 @@ MSG_READY, MSG_RESULT, MSG_IDLE, MSG_NEED_FUNCTION, MSG_GAVE_UP = 129, 130, 131,
 FLAG_MEMFD = 1
 
 # Numbers of core::ErrorKind.
-COMPLETED, FUNCTION_FAILED, DESERIALIZE_FAILED, PYTHON_MISMATCH, OUT_OF_MEMORY, LIMIT_EXCEEDED, UNSERIALIZABLE, TOO_LARGE = (
-    0, 1, 8, 9, 11, 12, 13, 14)
+COMPLETED, FUNCTION_FAILED, DESERIALIZE_FAILED, PYTHON_MISMATCH, ENVIRONMENT_FAILED = 0, 1, 8, 9, 10
+OUT_OF_MEMORY, LIMIT_EXCEEDED, UNSERIALIZABLE, TOO_LARGE = 11, 12, 13, 14
 BY_PICKLE, BY_DILL, BY_CLOUDPICKLE, BY_TEXT = 1, 2, 3, 4
 
 MARK_OUTPUT = 1           # task_flags
@@ -69,7 +71,8 @@ SIGNALS = tuple(n for n in (getattr(signal, name, None) for name in ("SIGHUP", "
                 "SIGTERM", "SIGUSR2", "SIGPIPE", "SIGVTALRM", "SIGPROF", "SIGCONT", "SIGWINCH", "SIGIO")) if n is not None)
 
 _pickle_dumps, _pickle_loads = pickle.dumps, pickle.loads
-_os_read, _os_write, _exit, _now = os.read, os.write, os._exit, time.monotonic_ns
+_os_read, _os_write, _exit, _now, _getpid = os.read, os.write, os._exit, time.monotonic_ns, os.getpid
+_stat, _rmtree = os.stat, shutil.rmtree
 _cpu_now, _getrusage, _SELF = time.process_time_ns, resource.getrusage, resource.RUSAGE_SELF
 _libc = ctypes.CDLL(None, use_errno=True)
 

@@ -106,6 +106,7 @@ void Engine::read_attempt(const std::shared_ptr<ClaimCall>& call, std::size_t at
   a.time_limit = std::chrono::milliseconds(number_of(words[13]));
   a.memory_limit = number_of(words[14]);
   a.allowance = core::allowance_of(words[15].text);
+  a.surroundings = core::surroundings_of(words[15].text);
   const bool foreign = words[6].type == Reply::Type::Nil;
   if (words[3].type != Reply::Type::Nil) {
     give_args(call, at, payload_of(words[3].text, foreign ? nullptr : &words[6]));
