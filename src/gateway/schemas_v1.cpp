@@ -33,13 +33,15 @@ constexpr std::string_view kFunctions = R"json({
   "examples": [{"delivery": "at_most_once", "time_limit": 60}]
 },
 "FunctionRequest": {
-  "type": "object", "additionalProperties": false, "required": ["name", "payload"],
+  "type": "object", "additionalProperties": false, "required": ["name"],
   "properties": {
     "name": {"type": "string", "minLength": 1, "maxLength": 1024, "description": "What people call it; need not be unique."},
     "payload": {"type": "string", "description": "The serialized function: base64 of a pickle by dill, cloudpickle or pickle."},
+    "source": {"type": "string", "description": "Instead of a payload: Python source, which the worker's Python compiles, whatever its version. It is run as a module; the function is the one that a first line `# treadle: NAME` names, else the last one that it defines."},
     "options": {"$ref": "#/components/schemas/Options"}
   },
-  "examples": [{"name": "add", "payload": "gASVFQAAAAAAAACMCV9vcGVyYXRvcpSMA2FkZJSTlC4=", "options": {"time_limit": 60}}]
+  "examples": [{"name": "add", "payload": "gASVFQAAAAAAAACMCV9vcGVyYXRvcpSMA2FkZJSTlC4=", "options": {"time_limit": 60}},
+    {"name": "triple", "source": "def triple(x):\\n    return 3 * x\\n"}]
 },
 "Function": {
   "type": "object", "required": ["function_id", "name", "digest", "payload_bytes", "options"],
