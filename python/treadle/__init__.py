@@ -27,6 +27,7 @@ from .errors import (
 )
 from .function import Function, function
 from .futures import Future
+from .inside import current_task, log
 from .pool import Executor
 
 __all__ = [
@@ -44,8 +45,10 @@ __all__ = [
     "ServerUnreachable",
     "TaskFailed",
     "TreadleError",
+    "current_task",
     "default_client",
     "function",
+    "log",
     "pickle_by_reference",
     "pickle_by_value",
 ]

@@ -55,6 +55,21 @@ TEST(Options, RolesHaveTheirParts) {
   EXPECT_EQ(push.dispatch.port, kDispatcherPort);
 }
 
+TEST(Options, SeveralPythonsAndWhenTheirProcessesAreReplaced) {
+  const Options plain = options(parse_serve({}));
+  EXPECT_EQ(plain.executors.pythons, std::vector<std::string>{"python3"});
+  EXPECT_EQ(plain.executors.tasks_each, 100'000u);
+  EXPECT_DOUBLE_EQ(plain.executors.age_s, 24 * 3600);
+  EXPECT_EQ(plain.executors.memory_each, -1);
+  const Options o = options(parse_worker({"push", "4", "tcp://h:7001", "--python", "a", "--python", "b",
+                                          "--executor-tasks", "5", "--executor-age", "0", "--executor-memory", "0"}));
+  EXPECT_EQ(o.executors.pythons, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(o.executors.tasks_each, 5u);
+  EXPECT_DOUBLE_EQ(o.executors.age_s, 0);
+  EXPECT_EQ(o.executors.memory_each, 0);
+  EXPECT_EQ(std::get<int>(parse_serve({"--executor-memory", "-5"})), kExitUsage);
+}
+
 TEST(Options, WorkerTakesTheSeedsArgumentsAndFlags) {
   const Options seed = options(parse_worker({"push", "4", "tcp://localhost:7001"}));
   EXPECT_EQ(seed.dispatch.mode, core::Mode::Push);

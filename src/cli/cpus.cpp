@@ -1,6 +1,7 @@
 #include "cli/cpus.h"
 
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -32,6 +33,13 @@ double quota_v1() {
   return quota / period;
 }
 
+// A file with one number; "max", and what is not there, count as none.
+std::uint64_t limit_in(const char* path) {
+  std::ifstream file(path);
+  std::uint64_t limit = 0;
+  return file >> limit ? limit : UINT64_MAX;
+}
+
 }  // namespace
 
 int usable_cpus() {
@@ -40,6 +48,13 @@ int usable_cpus() {
     if (quota > 0) cpus = std::min(cpus, static_cast<int>(std::ceil(quota)));
   }
   return std::max(1, cpus);
+}
+
+std::uint64_t machine_memory() {
+  const auto pages = static_cast<std::uint64_t>(std::max(0L, sysconf(_SC_PHYS_PAGES)));
+  const std::uint64_t all = pages * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+  return std::min(
+      {all, limit_in("/sys/fs/cgroup/memory.max"), limit_in("/sys/fs/cgroup/memory/memory.limit_in_bytes")});
 }
 
 }  // namespace treadle::cli

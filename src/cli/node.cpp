@@ -80,9 +80,10 @@ void Node::print_start_lines() const {
   std::printf("treadle %s: %s", kVersion, options_.verb.c_str());
   if (options_.verb != "gateway") std::printf(", %s mode", mode.c_str());
   if (options_.has_executors) {
-    std::printf(", %d slots, Python %s (%s, dill %s%s%s)", options_.executors.slots, interpreter_.version().c_str(),
-                interpreter_.path.c_str(), interpreter_.dill.c_str(),
-                interpreter_.cloudpickle.empty() ? "" : ", cloudpickle ", interpreter_.cloudpickle.c_str());
+    std::printf(", %d slots", options_.executors.slots);
+    for (const worker::InterpreterInfo& one : interpreters_)
+      std::printf(", Python %s (%s, dill %s%s%s)", one.version().c_str(), one.path.c_str(), one.dill.c_str(),
+                  one.cloudpickle.empty() ? "" : ", cloudpickle ", one.cloudpickle.c_str());
   }
   std::printf("\n");
   if (store_) {

@@ -64,7 +64,7 @@ class Node final : private gateway::StatusSource {
   runtime::SystemClock clock_;
   Rng rng_;
   gateway::IdSource ids_{clock_};
-  worker::InterpreterInfo interpreter_;
+  std::vector<worker::InterpreterInfo> interpreters_;
   WorkerId worker_id_;
 
   // In the order of construction: what comes later refers to what came before. The guard is started first, before there

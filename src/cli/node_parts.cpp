@@ -24,10 +24,15 @@ std::string host_name() {
   return name;
 }
 
-// Where functions find their modules: --path first, then what PYTHONPATH names, then the working directory.
-std::vector<std::string> module_paths(const std::vector<std::string>& given) {
+// "" stays as it is.
+std::string absolute(const std::string& path) {
+  return path.empty() ? path : std::filesystem::absolute(path).lexically_normal().string();
+}
+
+// Where functions find their modules: --path first, then what PYTHONPATH names, then the folder in which they run.
+std::vector<std::string> module_paths(const std::vector<std::string>& given, const std::string& cwd) {
   std::vector<std::string> paths;
-  for (const auto& path : given) paths.push_back(std::filesystem::absolute(path).lexically_normal().string());
+  for (const auto& path : given) paths.push_back(absolute(path));
   const char* variable = std::getenv("PYTHONPATH");
   std::string entries = variable ? variable : "";
   for (std::size_t from = 0; from < entries.size();) {
@@ -35,7 +40,7 @@ std::vector<std::string> module_paths(const std::vector<std::string>& given) {
     if (end > from) paths.push_back(std::filesystem::absolute(entries.substr(from, end - from)).string());
     from = end + 1;
   }
-  paths.push_back(std::filesystem::current_path().string());
+  paths.push_back(cwd.empty() ? std::filesystem::current_path().string() : cwd);
   return paths;
 }
 
@@ -56,13 +61,18 @@ void Node::wake_on(int fd) { host(std::make_unique<WakeShell>(fd)); }
 
 Result<void> Node::start_pool() {
   if (options_.executors.slots == 0) options_.executors.slots = usable_cpus();
-  TRY(interpreter_, worker::ask_interpreter(options_.executors.python));
   worker::PoolOptions pool;
-  pool.interpreters = {{.python = interpreter_.path,
-                        .preload = options_.executors.preload,
-                        .threads_per_executor = std::max(1, usable_cpus() / options_.executors.slots)}};
+  for (const std::string& python : options_.executors.pythons) {
+    TRY(auto interpreter, worker::ask_interpreter(python));
+    pool.interpreters.push_back({.python = interpreter.path,
+                                 .preload = options_.executors.preload,
+                                 .threads_per_executor = std::max(1, usable_cpus() / options_.executors.slots)});
+    interpreters_.push_back(std::move(interpreter));
+  }
   pool.worker_id = to_string(worker_id_);
-  pool.paths = module_paths(options_.executors.paths);
+  pool.cwd = absolute(options_.executors.cwd);
+  pool.secrets_dir = absolute(options_.executors.secrets_dir);
+  pool.paths = module_paths(options_.executors.paths, pool.cwd);
   pool.max_result = options_.http.max_payload;
   TRY(pool_, worker::ExecutorPool::start(std::move(pool)));
   return {};
@@ -149,8 +159,14 @@ core::SupervisorConfig Node::supervisor_config() {
   config.info.host = host_name();
   config.info.pid = static_cast<std::uint32_t>(getpid());
   config.info.slots = static_cast<std::uint32_t>(options_.executors.slots);
-  config.info.pythons = {{static_cast<std::uint8_t>(interpreter_.major), static_cast<std::uint8_t>(interpreter_.minor),
-                          static_cast<std::uint8_t>(interpreter_.micro)}};
+  for (const worker::InterpreterInfo& one : interpreters_)
+    config.info.pythons.push_back({static_cast<std::uint8_t>(one.major), static_cast<std::uint8_t>(one.minor),
+                                   static_cast<std::uint8_t>(one.micro)});
+  const ExecutorOptions& o = options_.executors;
+  config.executor_tasks = o.tasks_each;
+  config.executor_age = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(o.age_s));
+  config.executor_memory = o.memory_each >= 0 ? static_cast<std::uint64_t>(o.memory_each)
+                                              : machine_memory() / 2 / static_cast<std::uint64_t>(o.slots);
   config.info.in_process = options_.has_dispatcher;
   config.heartbeat_when_idle = !options_.has_dispatcher;
   config.asks = !options_.has_dispatcher && core::speaks_only_when_asked(options_.dispatch.mode);

@@ -36,6 +36,8 @@ Examples:
   treadle worker push -H 10.0.0.5 -p 7001 -w 16
 )";
 
+constexpr double kMaxAgeS = 10.0 * 365 * 24 * 3600;
+
 // A verb's options while they are parsed: words that are checked afterwards stand beside them.
 struct Form {
   Form(const char* verb, const char* about, const char* examples) : app(about, std::string("treadle ") + verb) {
@@ -125,13 +127,38 @@ void add_executors(Form& form) {
                   "slots: how many tasks run at once (default: one per usable CPU)")
       ->envname("TREADLE_WORKERS")
       ->check(CLI::Range(1, 4096));
-  form.app.add_option("--python", o.python, "interpreter that runs the functions")
+  form.app
+      .add_option("--python", o.pythons,
+                  "interpreter that runs the functions (repeatable: each function goes to one of its Python version)")
       ->envname("TREADLE_PYTHON")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->capture_default_str();
   form.app.add_option("--path", o.paths, "directory in which functions find their modules (repeatable)");
   form.app.add_option("--preload", o.preload, "modules imported once, before any task: numpy,pandas")
       ->delimiter(',')
       ->envname("TREADLE_PRELOAD");
+  form.app.add_option("--cwd", o.cwd, "folder in which functions run (default: the one in which this is started)")
+      ->envname("TREADLE_CWD")
+      ->check(CLI::ExistingDirectory);
+  form.app
+      .add_option("--secrets-dir", o.secrets_dir,
+                  "folder with one file for each secret; functions name those that they need, and find them in their "
+                  "environment")
+      ->envname("TREADLE_SECRETS_DIR")
+      ->check(CLI::ExistingDirectory);
+  form.app.add_option("--executor-tasks", o.tasks_each, "tasks after which a Python process is replaced; 0: never")
+      ->capture_default_str();
+  form.app
+      .add_option("--executor-age", o.age_s, "seconds of life after which it is replaced, between two tasks; 0: never")
+      ->check(CLI::Range(0.0, kMaxAgeS))
+      ->capture_default_str();
+  form.app
+      .add_option(
+          "--executor-memory", o.memory_each,
+          "bytes that its tasks may leave in it, then it is replaced; 0: never for that (default: an equal share "
+          "of half of the machine's memory)")
+      ->check(CLI::NonNegativeNumber);
 }
 
 std::optional<int> parse(Form& form, const Arguments& arguments) {

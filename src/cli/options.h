@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cli/commands.h"
+#include "core/limits.h"
 #include "core/policy.h"
 
 namespace treadle::cli {
@@ -40,10 +41,16 @@ struct DispatchOptions {
 };
 
 struct ExecutorOptions {
-  int slots = 0;  // 0: one per usable CPU
-  std::string python = "python3";
+  int slots = 0;                                   // 0: one per usable CPU
+  std::vector<std::string> pythons = {"python3"};  // the first one runs what tells no version
   std::vector<std::string> paths;
   std::vector<std::string> preload;
+  std::string cwd;          // "": this process's
+  std::string secrets_dir;  // "": none
+  // When an executor is replaced; 0: never for it.
+  std::uint64_t tasks_each = core::limits::kExecutorTasks;
+  double age_s = std::chrono::duration<double>(core::limits::kExecutorAge).count();
+  std::int64_t memory_each = -1;  // bytes; -1: an equal share of half of the machine's
 };
 
 // The parts that run in this process, and what they are told.

@@ -22,6 +22,7 @@ struct Fake {
       R"({"accepted": "2026-11-25T18:00:00.000Z", "not_before": null, "claimed": "2026-11-25T18:00:00.250Z",
       "started": "2026-11-25T18:00:00.300Z", "finished": "2026-11-25T18:00:01.300Z"})";
   std::string options = R"({"delivery": "at_least_once", "time_limit": 1, "queue": "default"})";
+  std::string measures = "{}";
   bool cancel = false;
 
   std::string text() const {
@@ -29,8 +30,8 @@ struct Fake {
            R"(", "attempts": 2, "losses": 1, "kills": 0, "worker": "w-1", "cancel_requested": )" +
            (cancel ? "true" : "false") + R"(, "last_error": )" + last_error + R"(, "error": )" + error +
            R"(, "output": ")" + output + R"(", "now": "2026-11-25T18:00:05.000Z", "timeline": )" + timeline +
-           R"(, "durations": {"waiting": 0.25, "starting": 0.05, "running": 1, "total": 1.3}, "measures": {}, "options": )" +
-           options + R"(, "group": null, "result_bytes": 0})";
+           R"(, "durations": {"waiting": 0.25, "starting": 0.05, "running": 1, "total": 1.3}, "measures": )" +
+           measures + R"(, "options": )" + options + R"(, "group": null, "result_bytes": 0})";
   }
 };
 
@@ -83,6 +84,18 @@ The last of its output
 What now
   Give it more time (option time_limit of function and task, -t of the service), or less to do.
 )");
+}
+
+TEST(Why, TellsLastWords) {
+  Fake fake;
+  fake.error =
+      R"({"kind": "PoisonTask", "type": "PoisonTask", "message": "m", "traceback": null, "ended_by": "user_code"})";
+  fake.measures = R"({"cpu_seconds": 0.25, "peak_rss_bytes": 52428800, "signal": 11, "signal_name": "SIGSEGV"})";
+  EXPECT_THAT(why(fake), HasSubstr("Last words\n  It was ended by the function itself.\n  It took 250 ms of CPU time.\n"
+                                   "  Its Python process had at most 50 MiB of memory.\n"
+                                   "  That process died of SIGSEGV.\n\n"));
+  fake.measures = R"({"exit_code": 7})";
+  EXPECT_THAT(why(fake), HasSubstr("That process exited with code 7."));
 }
 
 TEST(Why, SaysWhatAQueuedTaskWaitsFor) {

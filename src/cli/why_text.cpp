@@ -111,6 +111,41 @@ void add_failure(std::string& out, const json::value& task) {
   out += "\nTraceback\n" + indented(text(error, "traceback"), 1000);
 }
 
+std::string megabytes(double bytes) {
+  char out[64];
+  std::snprintf(out, sizeof out, "%.3g MiB", bytes / (1024 * 1024));
+  return out;
+}
+
+// Whose doing it was, and what its process took.
+void add_last_words(std::string& out, const json::value& task) {
+  const json::value& error = task.at("error");
+  struct Row {
+    const char* by;
+    const char* words;
+  };
+  constexpr Row kRows[] = {
+      {"user_code", "the function itself"},
+      {"time_limit", "its time limit"},
+      {"cancel", "a request to cancel it"},
+      {"memory", "the limit of its memory"},
+      {"limit", "one of its limits"},
+      {"host", "something outside: a kill, a lack of memory of the machine, or the loss of its worker"}};
+  std::string said;
+  const std::string by = error.is_object() ? text(error, "ended_by") : std::string();
+  for (const Row& row : kRows)
+    if (by == row.by) said += std::string("  It was ended by ") + row.words + ".\n";
+  const json::value& took = task.at("measures");
+  const double cpu = number(took, "cpu_seconds"), peak = number(took, "peak_rss_bytes");
+  if (cpu > 0) say(said, "It took " + duration(cpu) + " of CPU time.");
+  if (peak > 0) say(said, "Its Python process had at most " + megabytes(peak) + " of memory.");
+  const std::string signal = text(took, "signal_name");
+  if (!signal.empty()) say(said, "That process died of " + signal + ".");
+  if (number(took, "exit_code") > 0)
+    say(said, "That process exited with code " + std::to_string(static_cast<int>(number(took, "exit_code"))) + ".");
+  if (!said.empty()) out += "\nLast words\n" + said;
+}
+
 void add_output(std::string& out, const json::value& task) {
   const std::string output = text(task, "output");
   if (output.empty()) return;
@@ -181,12 +216,17 @@ std::string advice(const std::string& kind) {
        "Body or arguments cannot be loaded there: is every module that they name installed for the workers (--python, "
        "--path)?"},
       {"PythonMismatch",
-       "The function was pickled by another Python version. Use the same minor version on both sides, or send its "
-       "source."},
-      {"OutOfMemory", "It used more memory than there was. Give it less at once, or a machine with more."},
+       "The function was pickled by another Python version. Give the worker that version too (--python may be "
+       "repeated), "
+       "pickle with the worker's, or put the function in a module that both sides can import."},
+      {"OutOfMemory",
+       "It used more memory than it may (option memory_limit) or than there was. Give it less at once, or more room."},
+      {"LimitExceeded",
+       "The message names the option (cpu_limit, file_limit, process_limit, output_limit). Raise it, or give it less."},
       {"Unserializable", "It ended well, but its result cannot be pickled. Return plain data."},
       {"ResultTooLarge",
-       "It ended well, but its result is over the limit (--max-payload). Write it to a file or a store and return the "
+       "It ended well, but its result is over the limit (option result_limit, --max-payload). Write it to a file or a "
+       "store and return the "
        "name."},
   };
   for (const Row& row : kRows)
@@ -199,6 +239,7 @@ std::string tell(const json::value& task, std::string_view workers) {
   add_head(out, task);
   add_timeline(out, task);
   add_failure(out, task);
+  add_last_words(out, task);
   add_output(out, task);
   out += "\nWhat now\n";
   const std::string status = text(task, "status");

@@ -43,6 +43,23 @@ std::string death_words(const event::ExecutorDied& died) {
   return words;
 }
 
+std::string_view ended_by(ErrorKind kind, const Measures& measures) {
+  switch (kind) {
+    case ErrorKind::Timeout: return "time_limit";
+    case ErrorKind::Cancelled: return "cancel";
+    case ErrorKind::OutOfMemory: return "memory";
+    case ErrorKind::LimitExceeded: return "limit";
+    case ErrorKind::WorkerLost: return "host";
+    case ErrorKind::Crashed:  // a SIGKILL of its own looks the same, but is rare
+      return measures.signal == kSigkill || (measures.signal == 0 && measures.exit_code == 0 && measures.peak_rss == 0)
+                 ? "host"
+                 : "user_code";
+    case ErrorKind::FunctionFailed:
+    case ErrorKind::PoisonTask: return "user_code";
+    default: return "service";
+  }
+}
+
 void fill_measures(const event::ExecutorDied& died, Measures& measures) {
   measures.peak_rss = died.peak_rss;
   measures.cpu_us = died.cpu_us;

@@ -35,6 +35,8 @@ struct ExecutorKey {
   std::string environment;        // hash of the requirements; "" = the worker's own
   Isolation isolation = Isolation::Reuse;
   std::uint64_t memory_limit = 0;  // bytes of its own; 0 = none
+  Allowance allowance;
+  std::string surroundings;  // JSON: {"env": {...}, "secrets": [...]}, or ""
   friend auto operator<=>(const ExecutorKey&, const ExecutorKey&) = default;
 };
 
@@ -95,6 +97,7 @@ struct Exit {
 // Answered by Measured before `run` returns.
 struct Measure {
   ExecutorNo no{};
+  bool processes = false;  // count them too, which reads all of /proc
 };
 
 }  // namespace command
@@ -119,13 +122,14 @@ struct TaskDone {
   ExecutorNo no{};
   std::uint64_t seq = 0;
   // kind, result bytes, error texts (valid UTF-8, at most limits::kErrorText each), output (valid UTF-8), and of the
-  // measures started_ns and finished_ns. The facts of the result are what the executor claims: not verified yet.
+  // measures all but signal and exit code. The facts of the result are what the executor claims: not verified yet.
   Outcome outcome;
   MadeBy made_by = MadeBy::Nothing;
-  bool recycle = false;          // the executor asks to be replaced: a thread left alive, state that cannot be reset
-  bool output_unmarked = false;  // it wrote past sys.stdout: set mark_output for its function from now on
-  bool output_mixed = false;     // leftovers of a former task may be among the output
-  std::string stack;             // what DumpStack made; else empty
+  std::uint64_t output_bytes = 0;  // that it wrote, kept or not
+  bool recycle = false;            // the executor asks to be replaced: a thread left alive, state that cannot be reset
+  bool output_unmarked = false;    // it wrote past sys.stdout: set mark_output for its function from now on
+  bool output_mixed = false;       // leftovers of a former task may be among the output
+  std::string stack;               // what DumpStack made; else empty
 };
 
 // The executor dropped all that it had read, up to and with `seq`, after a recall.
@@ -148,7 +152,10 @@ struct Recalled {
 
 struct Measured {
   ExecutorNo no{};
-  std::uint64_t own_bytes = 0;  // growth of RssAnon + RssShmem since READY; 0 if it is gone or not ready
+  std::uint64_t own_bytes = 0;     // growth of RssAnon + RssShmem since READY; 0 if it is gone or not ready
+  std::uint64_t cpu_us = 0;        // of its life, with processes that it has waited for
+  std::uint64_t output_bytes = 0;  // that came since the last task ended
+  std::uint32_t processes = 0;     // below it, if they were to be counted
 };
 
 // It and everything below it is gone. All its unanswered tasks that were not recalled are unfinished, the oldest one

@@ -9,6 +9,7 @@
 
 #include "base/ids.h"
 #include "base/time.h"
+#include "core/allowance.h"
 #include "core/payload.h"
 
 namespace treadle::core {
@@ -64,7 +65,8 @@ struct Options {
   std::uint64_t memory_limit = 0;   // bytes of its own
   std::string queue;                // "" = default
   std::string environment;          // hash of its requirements; "" = the worker's own
-  std::string more;                 // JSON object of options that this version only keeps
+  std::string
+      more;  // further limits and surroundings, as core/allowance.h writes them; what else is there is only kept
 };
 
 struct Function {
@@ -90,6 +92,8 @@ struct Attempt {
   Duration retry_delay{0};
   Duration time_limit{0};  // 0 = none
   std::uint64_t memory_limit = 0;
+  Allowance allowance;
+  std::string surroundings;  // its environment and secrets, as surroundings_of gives them
 };
 
 // How much an attempt took and how it ended, in numbers; all optional (0 = unknown).

@@ -49,9 +49,23 @@ TEST(Model, PayloadFactsPackAndUnpack) {
                      .names_dill = false,
                      .names_cloudpickle = true,
                      .protocol = 5,
-                     .python_minor = 13};
+                     .pythons = 1 << 5};
   EXPECT_EQ(PayloadFacts::unpack(facts.pack()), facts);
   EXPECT_EQ(PayloadFacts{}.pack(), 0u);
+}
+
+TEST(Model, PayloadFactsTellWhichPythonsFit) {
+  EXPECT_TRUE(PayloadFacts{}.fits_python(8)) << "it does not tell";
+  const PayloadFacts some{.pythons = 1 << (11 - kFirstPython) | 1 << (12 - kFirstPython)};
+  EXPECT_FALSE(some.fits_python(10));
+  EXPECT_TRUE(some.fits_python(11));
+  EXPECT_TRUE(some.fits_python(12));
+  EXPECT_FALSE(some.fits_python(13));
+  EXPECT_FALSE(some.fits_python(7));
+  const PayloadFacts later{.pythons = 1 << (kLastPython - kFirstPython)};
+  EXPECT_FALSE(later.fits_python(14));
+  EXPECT_TRUE(later.fits_python(15));
+  EXPECT_TRUE(later.fits_python(99));
 }
 
 }  // namespace

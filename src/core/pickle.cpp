@@ -265,6 +265,7 @@ void PickleVerifier::push_body(unsigned char op, std::string_view body) {
   machine_.set_offset(offset_);
   const PickleKind kind = body_kind(op);
   std::uint8_t tag = pickle_tag::kNothing;
+  std::uint16_t lengths = 0;
   if (kind == PickleKind::BigInt && body.size() <= 16) {
     if (const char* why = machine_.push_atoms(PickleKind::Int, 1)) fault(why);
     return;
@@ -275,8 +276,9 @@ void PickleVerifier::push_body(unsigned char op, std::string_view body) {
     tag = pickle_name(body);
   } else if (kind == PickleKind::Bytes) {
     tag = bytecode_versions(body);
+    lengths = code_lengths(body);
   }
-  if (const char* why = machine_.push(kind, tag, 0, body_weight(body.size()))) fault(why);
+  if (const char* why = machine_.push(kind, tag, lengths, body_weight(body.size()))) fault(why);
 }
 
 void PickleVerifier::open_body(unsigned char op, std::uint64_t size) {

@@ -3,10 +3,10 @@
 #include <array>
 #include <cstddef>
 
-#include "core/pickle_value.h"
-
 namespace treadle::core {
 namespace {
+
+constexpr std::size_t kLongestCode = 1 << 20;  // of what is longer no version is told
 
 struct Caches {
   std::uint8_t opcode, units;
@@ -82,6 +82,28 @@ constexpr std::array<UnitTable, 3> kUnits = {units_of(kVersions[0]), units_of(kV
 
 std::uint8_t byte_at(std::string_view code, std::size_t i) { return static_cast<std::uint8_t>(code[i]); }
 
+// Of 3.8 to 3.10, which have no caches: defined opcodes as bits.
+constexpr std::array<std::array<std::uint64_t, 4>, 3> kOldDefined = {{
+    {0xfbfc00003fdb9e7eu, 0x741ffff7fffefbffu, 0xf7fffe7bcu, 0},
+    {0xfbdf00003fdb9e7eu, 0x767ffff7fefcffffu, 0x3f3c1fe7bcu, 0},
+    {0xfbde0007ffdb9e7eu, 0x76fffffffefcffffu, 0x3f3d1fe7beu, 0},
+}};
+constexpr std::uint8_t kEndFinally = 88, kCallFinally = 162, kPopFinally = 163;  // 3.9 uses the last two for lists
+
+std::uint8_t old_versions(std::string_view code) {
+  std::uint8_t versions = 7;
+  bool ends_finally = false, is_finally = false;
+  for (std::size_t i = 0; i < code.size() && versions != 0; i += 2) {
+    const std::uint8_t op = byte_at(code, i);
+    ends_finally |= op == kEndFinally;
+    is_finally |= op == kCallFinally || op == kPopFinally;
+    for (std::size_t v = 0; v < kOldDefined.size(); ++v) {
+      if (!(kOldDefined[v][op / 64] >> (op % 64) & 1)) versions &= static_cast<std::uint8_t>(~(1u << v));
+    }
+  }
+  return is_finally && !ends_finally ? versions & 6 : versions;
+}
+
 // Everything of 3.11 and later has a RESUME, behind a few opcodes that set up cells or a generator.
 bool begins_like(const Version& version, std::string_view code) {
   for (std::size_t i = 0; i < code.size(); i += 2) {
@@ -113,12 +135,21 @@ bool walks(const UnitTable& units, std::string_view code) {
 }  // namespace
 
 std::uint8_t bytecode_versions(std::string_view code) {
-  if (code.size() < 4 || code.size() % 2) return 0;
-  std::uint8_t versions = 0;
+  if (code.size() < 4 || code.size() % 2 || code.size() > kLongestCode) return 0;
+  std::uint8_t versions = old_versions(code);
   for (std::size_t i = 0; i < kVersions.size(); ++i) {
-    if (begins_like(kVersions[i], code) && walks(kUnits[i], code)) versions |= static_cast<std::uint8_t>(1u << i);
+    if (begins_like(kVersions[i], code) && walks(kUnits[i], code)) versions |= static_cast<std::uint8_t>(8u << i);
   }
   return versions;
 }
+
+std::uint16_t code_lengths(std::string_view bytes) {
+  if (bytes.size() > kLongestCode) return 0;
+  std::size_t covered = 0;
+  for (std::size_t i = 0; i < bytes.size(); i += 2) covered += byte_at(bytes, i);
+  return static_cast<std::uint16_t>((bytes.size() / 2 & 127) << 7 | (covered / 2 & 127));
+}
+
+bool covers(std::uint16_t lines, std::uint16_t code) { return (lines & 127) == code >> 7; }
 
 }  // namespace treadle::core

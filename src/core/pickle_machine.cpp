@@ -24,7 +24,7 @@ void PickleMachine::clear() {
   offset_ = 0;
   hashed_ = 0;
   facts_ = {};
-  minor_conflict_ = false;
+  pythons_conflict_ = false;
   only_data_ = true;
 }
 
@@ -73,7 +73,7 @@ PickleMachine::Folded PickleMachine::fold(std::size_t from) {
     }
     ++folded.items;
     folded.weight += value.weight;
-    folded.depth = std::max(folded.depth, value.depth);
+    folded.depth = std::max(folded.depth, value.nesting());
     close(value);
   }
   stack_.cut(from);
@@ -195,7 +195,7 @@ PickleMachine::Fault PickleMachine::hash_key(const PickleValue& key) {
     case PickleKind::ByteArray: return "uses a list, dict, set or bytearray as a key, which cannot be hashed";
     default: break;
   }
-  if (key.depth > kMaxPickleHashDepth) return "hashes tuples nested deeper than the verifier allows";
+  if (key.nesting() > kMaxPickleHashDepth) return "hashes tuples nested deeper than the verifier allows";
   hashed_ += key.is_atom() ? key.link + 1.0 : key.weight;
   if (hashed_ > kMaxPickleHashed + kMaxPickleHashedPerByte * static_cast<double>(offset_)) {
     return "hashes more shared values than the verifier allows";

@@ -59,7 +59,7 @@ class PickleMachine {
   Fault build();
   Fault stop(PickleValue& root);  // exactly one value and no mark
 
-  // names_*, python_minor; the rest is the caller's.
+  // names_*, pythons; the rest is the caller's.
   const PayloadFacts& facts() const { return facts_; }
   bool only_data() const { return only_data_; }  // no global, so no call either
 
@@ -91,7 +91,7 @@ class PickleMachine {
   Fault hash_key(const PickleValue& key);
   Fault hash_all(std::size_t from, bool pairs);
   Fault check_reached(double weight) const;
-  void note_minor(std::uint8_t minor);
+  void note_pythons(std::uint8_t shape);
 
   PickleStack<PickleValue, 64> stack_;
   PickleStack<Entry, 64> memo_;
@@ -99,7 +99,7 @@ class PickleMachine {
   std::uint64_t offset_ = 0;
   double hashed_ = 0;
   PayloadFacts facts_;
-  bool minor_conflict_ = false;  // code objects of two Pythons: then none is named
+  bool pythons_conflict_ = false;  // code objects that no one Python can run: then none is named
   bool only_data_ = true;
 };
 

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "core/pickle_code.h"
+
 namespace treadle::core {
 namespace {
 
@@ -23,14 +25,6 @@ std::uint8_t role_of(std::uint8_t name) {
     case kNameBuiltinType: return kRoleBuiltinType;
     default: return kNothing;
   }
-}
-
-// Of sound bytecode of exactly one Python.
-std::uint8_t only_minor(std::uint8_t versions) {
-  for (int bit = 0; bit < 8; ++bit) {
-    if (versions == 1u << bit) return static_cast<std::uint8_t>(kBytecodeFirst + bit);
-  }
-  return 0;
 }
 
 }  // namespace
@@ -68,21 +62,33 @@ std::uint8_t PickleMachine::shape_of(std::size_t from) {
   return code_shape(from, items);
 }
 
-// 16 fields: Python 3.8 to 3.10 (dill 0.3.6 puts lnotab before those of 3.10: 17). 18: 3.11 and later (dill: 19).
+// 16 fields: Python 3.8 to 3.10 (dill puts lnotab before those of 3.10: 17). 18: 3.11 and later (dill: 19).
 std::uint8_t PickleMachine::code_shape(std::size_t from, std::uint64_t items) {
+  constexpr std::uint8_t kBefore310 = 3, k310 = 4, kLater = 8;
+  constexpr std::size_t kLines = 7;  // the line table comes so many values after the bytecode
   if (items < 16 || items > 19) return kNothing;
   const std::size_t numbers = from + items % 2;
   if (stack_[numbers].kind != PickleKind::Int || stack_[numbers].link != 5) return kNothing;
-  if (items == 16) return kShapeCode;
-  if (items == 17) return kShapeCode | 10;
-  const PickleValue& bytecode = stack_[numbers + 1];
-  return kShapeCode | (bytecode.kind == PickleKind::Bytes ? only_minor(bytecode.tag) : 0);
+  const PickleValue& code = stack_[numbers + 1];
+  const std::uint8_t walked = code.kind == PickleKind::Bytes ? code.tag : 0;
+  if (items >= 18) {
+    const auto known = static_cast<std::uint8_t>(walked >> 3 & 7);
+    return kShapeCode | kShapeCodeNew | (known ? known : kLater);
+  }
+  if (items == 17) return kShapeCode | k310;
+  const std::size_t lines = numbers + 1 + kLines;
+  const bool both = code.kind == PickleKind::Bytes && lines < stack_.size() && stack_[lines].kind == PickleKind::Bytes;
+  if (both && covers(stack_[lines].depth, code.depth)) return kShapeCode | k310;
+  const std::uint8_t possible = both ? kBefore310 : kBefore310 | k310;
+  return kShapeCode | (walked & possible ? walked & possible : possible);
 }
 
-void PickleMachine::note_minor(std::uint8_t minor) {
-  if (minor == 0 || minor_conflict_) return;
-  minor_conflict_ = facts_.python_minor != 0 && facts_.python_minor != minor;
-  facts_.python_minor = minor_conflict_ ? 0 : minor;
+void PickleMachine::note_pythons(std::uint8_t shape) {
+  const std::uint8_t low = shape & 15;
+  const auto pythons = static_cast<std::uint8_t>(shape & kShapeCodeNew ? low << 3 | (low & 8) << 4 : low);
+  if (pythons_conflict_) return;
+  facts_.pythons = facts_.pythons == 0 ? pythons : facts_.pythons & pythons;
+  pythons_conflict_ = facts_.pythons == 0;
 }
 
 PickleMachine::Fault PickleMachine::reduce() {
@@ -95,7 +101,7 @@ PickleMachine::Fault PickleMachine::reduce() {
   std::uint8_t role = kNothing;
   if (callee.tag == kRoleMakesFunction) role = kRoleFunction;
   if (callee.tag == kRoleBuiltinType && shape == kShapeCodeType) role = kRoleMakesCode;
-  if (callee.tag == kRoleMakesCode && shape & kShapeCode) note_minor(shape & (kShapeCode - 1));
+  if (callee.tag == kRoleMakesCode && shape & kShapeCode) note_pythons(shape);
   return push(PickleKind::Call, role, static_cast<std::uint16_t>(std::min(arguments.depth + 1, 0x7fff)));
 }
 

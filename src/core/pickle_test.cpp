@@ -95,27 +95,51 @@ TEST(Pickle, LibrariesAndMainAreSeen) {
   EXPECT_FALSE(facts("cmy.cloudpickle\nf\n").names_cloudpickle);
 }
 
-std::string code_call(const std::string& maker, const std::string& before, const std::string& bytecode, int after) {
+std::string bytes_op(const std::string& bytes) { return "C" + number(bytes.size(), 1) + bytes; }
+
+// Six numbers, the bytecode, then `after` values, of which the seventh is the line table.
+std::string code_call(const std::string& maker, const std::string& before, const std::string& bytecode, int after,
+                      const std::string& lines = "") {
   std::string ops = maker + "(" + before;
   for (int i = 0; i < 6; ++i) ops += "K\x01";
-  ops += "C" + number(bytecode.size(), 1) + bytecode;
-  for (int i = 0; i < after; ++i) ops += ")";
+  ops += bytes_op(bytecode);
+  for (int i = 0; i < after; ++i) ops += i == 6 ? bytes_op(lines) : ")";
   return p4(ops + "tR.");
 }
 
-TEST(Pickle, PythonOfACodeObjectIsToldWhenSure) {
+// Those that `bytes` may be of: "8,9"; "" where it does not tell.
+std::string pythons(const std::string& bytes) {
+  const PayloadFacts facts = accepted(bytes).facts;
+  std::string all;
+  for (int minor = kFirstPython; facts.pythons != 0 && minor <= kLastPython; ++minor) {
+    if (facts.fits_python(minor)) all += (all.empty() ? "" : ",") + std::to_string(minor);
+  }
+  return all;
+}
+
+TEST(Pickle, PythonsOfACodeObjectAreTold) {
   const std::string dill = global("dill._dill", "_create_code");
   const std::string cloud = global("cloudpickle.cloudpickle", "_builtin_type") + short_str("CodeType") + "\x85R";
-  const auto minor = [](const std::string& bytes) { return int{accepted(bytes).facts.python_minor}; };
-  EXPECT_EQ(minor(code_call(cloud, "", "\x97\0\x74\1\0\0\0\0\0\0\0\0\0\0S\0"s, 11)),
-            11);  // LOAD_GLOBAL with 5 units of cache
-  EXPECT_EQ(minor(code_call(cloud, "", "\x97\0\x74\1\0\0\0\0\0\0\0\0S\0"s, 11)), 12);  // with 4
-  EXPECT_EQ(minor(code_call(cloud, "", "\x95\0\x58\0$\0"s, 11)), 13);
-  EXPECT_EQ(minor(code_call(cloud, "", "\x97\0\x7c\0S\0"s, 11)), 0) << "3.11 and 3.12 write this alike";
-  EXPECT_EQ(minor(code_call(cloud, "", "\x7c\0S\0"s, 9)), 0) << "3.8, 3.9 and 3.10 have 16 fields";
-  EXPECT_EQ(minor(code_call(dill, "C\0"s, "\x97\0\x79\1"s, 11)), 12);  // RETURN_CONST
-  EXPECT_EQ(minor(code_call(dill, "C\0"s, "\x7c\0S\0"s, 9)), 10);
-  EXPECT_EQ(minor(code_call(global("m", "f"), "C\0"s, "\x97\0\x79\1"s, 11)), 0) << "no code object";
+  EXPECT_EQ(pythons(code_call(cloud, "", "\x97\0\x74\1\0\0\0\0\0\0\0\0\0\0S\0"s, 11)),
+            "11");  // LOAD_GLOBAL with 5 units of cache
+  EXPECT_EQ(pythons(code_call(cloud, "", "\x97\0\x74\1\0\0\0\0\0\0\0\0S\0"s, 11)), "12");  // with 4
+  EXPECT_EQ(pythons(code_call(cloud, "", "\x95\0\x58\0$\0"s, 11)), "13");
+  EXPECT_EQ(pythons(code_call(cloud, "", "\x97\0\x7c\0S\0"s, 11)), "11,12") << "they write this alike";
+  EXPECT_EQ(pythons(code_call(dill, "C\0"s, "\x97\0\x79\1"s, 11)), "12");  // RETURN_CONST
+  EXPECT_EQ(pythons(code_call(cloud, "", "\x80\0\x52\0\x23\0"s, 11)), "14,15") << "of none that is known";
+  EXPECT_EQ(pythons(code_call(global("m", "f"), "C\0"s, "\x97\0\x79\1"s, 11)), "") << "no code object";
+}
+
+TEST(Pickle, PythonsBefore311AreToldByOpcodesAndLineTable) {
+  const std::string dill = global("dill._dill", "_create_code");
+  const std::string plain = "\x7c\0S\0"s, is_op = "\x7c\0\x7c\1\x75\0S\0"s;  // IS_OP came with 3.9
+  EXPECT_EQ(pythons(code_call(dill, "", plain, 9, "")), "8,9") << "3.8 and 3.9 write this alike";
+  EXPECT_EQ(pythons(code_call(dill, "", plain, 9, "\0\1"s)), "8,9");
+  EXPECT_EQ(pythons(code_call(dill, "", plain, 9, "\4\1"s)), "10") << "all of the code is covered";
+  EXPECT_EQ(pythons(code_call(dill, "C\0"s, plain, 9)), "10") << "dill adds a field to those";
+  EXPECT_EQ(pythons(code_call(dill, "", is_op, 9, "\0\1"s)), "9");
+  EXPECT_EQ(pythons(code_call(dill, "", "\x35\0\xa2\2S\0\x58\0S\0"s, 9, "\0\1"s)), "8") << "BEGIN_FINALLY";
+  EXPECT_EQ(pythons(code_call(dill, "", "\x67\0\x7c\0\xa2\1S\0"s, 9, "\0\1"s)), "9") << "LIST_EXTEND, not CALL_FINALLY";
 }
 
 TEST(Pickle, RefusalsNameOpcodeAndOffset) {

@@ -44,24 +44,27 @@ enum Name : std::uint8_t {
 enum Role : std::uint8_t { kRoleMakesFunction = 1, kRoleMakesCode, kRoleBuiltinType, kRoleFunction };
 // Of a Tuple.
 enum Shape : std::uint8_t {
-  kShapeArgs = 1,     // (tuple, dict): arguments of a task
-  kShapeMain,         // ("__main__",)
-  kShapeCodeType,     // ("CodeType",)
-  kShapeCode = 0x20,  // fields of a code object; the low bits are the Python minor, 0 when not sure
+  kShapeArgs = 1,  // (tuple, dict): arguments of a task
+  kShapeMain,      // ("__main__",)
+  kShapeCodeType,  // ("CodeType",)
+  // Fields of a code object. The low bits are the Pythons that it can be of: from 3.8 on, or from 3.11 on if
+  // kShapeCodeNew is set; the last of these is 3.14 and all later ones.
+  kShapeCode = 0x80,
+  kShapeCodeNew = 0x40,
 };
-// Of Bytes: bit n - kBytecodeFirst: sound bytecode of Python 3.n.
-inline constexpr int kBytecodeFirst = 11;
+// Of Bytes: what bytecode_versions() says.
 }  // namespace pickle_tag
 
 struct PickleValue {
   PickleKind kind = PickleKind::None;
   std::uint8_t tag = pickle_tag::kNothing;
-  std::uint16_t depth = 0;  // tuples and calls inside each other, as hash() descends; saturates
+  std::uint16_t depth = 0;  // tuples and calls inside each other, as hash() descends; saturates. Bytes: code_lengths()
   float weight = 1;         // values inside, each counted as often as it is reached
   std::uint32_t link =
       0;  // atom: how many more of it follow below; else place in the memo + 1, kOwner if it is the original
 
   static constexpr std::uint32_t kOwner = 1u << 31;
+  std::uint16_t nesting() const { return kind == PickleKind::Bytes ? std::uint16_t{0} : depth; }
   bool is_atom() const { return kind <= PickleKind::Float; }
 };
 

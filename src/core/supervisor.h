@@ -42,7 +42,10 @@ struct SupervisorConfig {
   Duration drain = limits::kDrain;
   Duration executor_start = limits::kExecutorStart;
   std::uint64_t function_cache_bytes = 64ull << 20;
-  std::uint64_t executor_tasks = 100'000;  // then it is replaced
+  // An executor is replaced after so many tasks, so long a life, or with so much memory of its own; 0 = never for it.
+  std::uint64_t executor_tasks = limits::kExecutorTasks;
+  Duration executor_age = limits::kExecutorAge;
+  std::uint64_t executor_memory = 0;
 };
 
 namespace event {
@@ -72,7 +75,7 @@ struct SupervisorCounters {
   std::uint64_t attempts = 0, duplicates = 0, begun = 0, done = 0;
   std::uint64_t spawned = 0, start_failures = 0, deaths = 0, recycled = 0;
   std::uint64_t recalls = 0, recalled = 0, given_back = 0;
-  std::uint64_t timeouts = 0, cancelled = 0, out_of_memory = 0, suspects = 0, blamed = 0;
+  std::uint64_t timeouts = 0, cancelled = 0, out_of_memory = 0, over_limits = 0, suspects = 0, blamed = 0;
   std::uint64_t messages = 0, registrations = 0, repeated = 0;
 };
 
@@ -165,7 +168,6 @@ class Supervisor {
   void on(event::ExecutorIdle& e);
   void on(event::NeedFunction& e);
   void on(event::Recalled& e);
-  void on(event::Measured& e);
   void count_run(Executor& executor, Work& work, const event::TaskDone& done);
   void on(event::SpawnFailed& e);
   void on(event::ZygoteFailed& e);
@@ -193,12 +195,21 @@ class Supervisor {
   void end_unfinished(Executor& executor, const event::ExecutorDied& died);
   void blame(Executor& executor, Work& work, const event::ExecutorDied& died);
   void lose(Work& work, std::string why);
+  void add_last_words(const Executor& executor, const event::ExecutorDied& died, Outcome& outcome);
   void end_killed(Executor& executor, Work& work, const event::ExecutorDied& died);
+
+  // supervisor_watch.cpp: what tasks take, and what they leave behind
+  void on(event::Measured& e);
+  void check_running(Executor& executor, const event::Measured& measured);
+  void check_allowance(const Work& work, event::TaskDone& done);
+  bool worn(const Executor& executor) const;
+  void measure_wear(Executor& executor);
+  void check_wear(Executor& executor, const event::Measured& measured);
 
   // supervisor_kill.cpp: time limits, cancel, drain
   void recall(Executor& executor, std::size_t count);
   bool recall_standby(Executor& executor);
-  void want_kill(Executor& executor, Work& target, KillWhy why);
+  void want_kill(Executor& executor, Work& target, KillWhy why, std::string words = {});
   void go_on_with_kill(Executor& executor);
   void terminate(Executor& executor);
   void kill_tree(Executor& executor);

@@ -118,14 +118,19 @@ void Supervisor::fill_from_standby() {
   }
 }
 
-// The interpreter is the one whose bytecode the function holds, if there is one.
+// The interpreter is the one whose bytecode the function or its arguments hold. If there is none, the first one refuses
+// it, and says why.
 ExecutorKey Supervisor::key_for(const Work& work) const {
   ExecutorKey key;
   key.isolation = work.attempt.isolation;
   key.memory_limit = work.attempt.memory_limit;
-  const std::uint8_t minor = work.function->body.facts.python_minor;
-  for (std::size_t i = 0; minor != 0 && i < info_.pythons.size(); ++i) {
-    if (info_.pythons[i].minor != minor) continue;
+  key.allowance = work.attempt.allowance;
+  key.surroundings = work.attempt.surroundings;
+  const PayloadFacts& body = work.function->body.facts;
+  const PayloadFacts& args = work.attempt.args.facts;
+  for (std::size_t i = 0; i < info_.pythons.size(); ++i) {
+    const int minor = info_.pythons[i].minor;
+    if (!body.fits_python(minor) || !args.fits_python(minor)) continue;
     key.interpreter = static_cast<std::uint32_t>(i);
     break;
   }

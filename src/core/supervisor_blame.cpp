@@ -1,5 +1,7 @@
 // Who pays when an executor dies: the task that was being killed; else the one that ran, if it was the only one that
 // ever ran there; else it is a suspect, and runs once more, alone in a new executor.
+#include <algorithm>
+
 #include "core/death_words.h"
 #include "core/supervisor.h"
 
@@ -50,11 +52,7 @@ void Supervisor::end_unfinished(Executor& executor, const event::ExecutorDied& d
 void Supervisor::blame(Executor& executor, Work& work, const event::ExecutorDied& died) {
   const std::string words = death_words(died);
   Outcome outcome = failure(work, ErrorKind::Crashed, words);
-  outcome.traceback = died.stack;
-  outcome.output = died.output;
-  outcome.measures.started_ns = executor.begun.ns;
-  outcome.measures.finished_ns = now_.ns;
-  fill_measures(died, outcome.measures);
+  add_last_words(executor, died, outcome);
   const bool alone_and_first = executor.tasks_done == 0;
   trail("task.crashed", "task=" + to_string(work.attempt.task) + " attempt=" + std::to_string(work.attempt.number) +
                             " verdict=" + (alone_and_first ? "blamed" : "suspect") + " why=\"" + words + "\"");
@@ -75,6 +73,17 @@ void Supervisor::lose(Work& work, std::string why) {
   }
 }
 
+// What a target said after SIGTERM counts more than what was found when its executor was gone.
+void Supervisor::add_last_words(const Executor& executor, const event::ExecutorDied& died, Outcome& outcome) {
+  outcome.traceback = executor.stack.empty() ? died.stack : executor.stack;
+  outcome.output = executor.output.empty() ? died.output : executor.output;
+  Measures& measures = outcome.measures;
+  measures.started_ns = executor.begun.ns;
+  measures.finished_ns = now_.ns;
+  fill_measures(died, measures);
+  measures.cpu_us -= std::min(measures.cpu_us, executor.cpu_done_us);  // wait4 tells of the executor's whole life
+}
+
 void Supervisor::end_killed(Executor& executor, Work& work, const event::ExecutorDied& died) {
   Outcome outcome;
   switch (executor.kill_why) {
@@ -88,6 +97,11 @@ void Supervisor::end_killed(Executor& executor, Work& work, const event::Executo
       ++counters_.cancelled;
       outcome = failure(work, ErrorKind::Cancelled, "it was cancelled while it ran; the function was ended");
       break;
+    case KillWhy::Allowance:
+    case KillWhy::Processes:
+      ++counters_.over_limits;
+      outcome = failure(work, ErrorKind::LimitExceeded, executor.kill_words + "; the function was ended");
+      break;
     case KillWhy::MemoryLimit:
       ++counters_.out_of_memory;
       outcome = failure(work, ErrorKind::OutOfMemory,
@@ -95,11 +109,7 @@ void Supervisor::end_killed(Executor& executor, Work& work, const event::Executo
                             " MiB; the function was ended");
       break;
   }
-  outcome.traceback = executor.stack.empty() ? died.stack : executor.stack;
-  outcome.output = executor.output.empty() ? died.output : executor.output;
-  outcome.measures.started_ns = executor.begun.ns;
-  outcome.measures.finished_ns = now_.ns;
-  fill_measures(died, outcome.measures);
+  add_last_words(executor, died, outcome);
   end(work, std::move(outcome));
 }
 

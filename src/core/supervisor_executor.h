@@ -13,7 +13,7 @@
 
 namespace treadle::core {
 
-enum class KillWhy : std::uint8_t { TimeLimit, Cancel, MemoryLimit, Drain };
+enum class KillWhy : std::uint8_t { TimeLimit, Cancel, MemoryLimit, Allowance, Processes, Drain };
 
 struct Executor {
   enum class State : std::uint8_t { Starting, Live, Leaving };
@@ -34,6 +34,7 @@ struct Executor {
   ExecutorNo no{};
   ExecutorKey key;
   State state = State::Starting;
+  Instant born;
   Instant start_by;  // READY must have come
 
   std::deque<Piped> pipe;  // unanswered and not recalled; the first one runs
@@ -41,9 +42,10 @@ struct Executor {
   std::uint64_t pipe_bytes = 0;
   std::uint64_t last_seq = 0;
   std::uint64_t tasks_done = 0;
-  bool exclusive = false;    // nothing may be sent behind the task that it has
-  int recalls_asked = 0;     // not answered yet
-  bool awaits_idle = false;  // a recall took something: no task before IDLE has named last_seq
+  std::uint64_t cpu_done_us = 0;  // that those tasks took
+  bool exclusive = false;         // nothing may be sent behind the task that it has
+  int recalls_asked = 0;          // not answered yet
+  bool awaits_idle = false;       // a recall took something: no task before IDLE has named last_seq
   Instant awaits_idle_since;
 
   Instant begun = Instant::never();      // of the first in the pipe; never: not ready yet
@@ -51,11 +53,17 @@ struct Executor {
   bool reported = false;                 // it ran kStartReportDelay: reported
   bool reported_long = false;            // it ran kLongTask: no prefetch for this slot
   Instant measure_at = Instant::never();
+  Instant wear_measured;          // when it was measured last
+  bool wear_asked = false;        // the next measure tells what its tasks left behind
+  bool too_big = false;           // leaves with its next result, for the memory that its tasks left behind
+  bool cpu_base_known = false;    // cpu_base_us is of the task that runs
+  std::uint64_t cpu_base_us = 0;  // that it had taken when that began
 
   KillStage kill = KillStage::None;
   KillWhy kill_why = KillWhy::TimeLimit;
   Work* kill_target = nullptr;         // in the pipe as long as kill is not None; nullptr: the process alone is meant
   Instant kill_at = Instant::never();  // next stage
+  std::string kill_words;              // why, where KillWhy alone does not tell
   std::string stack, output;           // of a target that answered after SIGTERM
 
   std::uint32_t last_function = 0;
@@ -68,6 +76,11 @@ struct Executor {
     return state != State::Leaving && kill == KillStage::None && recalls_asked == 0 && !awaits_idle;
   }
   bool knows(std::uint32_t function) const { return function == last_function || functions.contains(function); }
+  // What the running task takes has to be looked at.
+  bool watched() const {
+    const Allowance& a = key.allowance;
+    return key.memory_limit > 0 || a.cpu_ms > 0 || a.processes > 0 || a.output_bytes > 0;
+  }
   // When something has to be done about it if nothing happens.
   Instant due() const {
     Instant next = kill_at;

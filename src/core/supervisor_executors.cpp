@@ -10,7 +10,6 @@ namespace {
 constexpr Duration kBackoffMin = 100ms;
 constexpr Duration kBackoffMax = 5s;
 constexpr Duration kMeasureAfter = 50ms;
-constexpr Duration kMeasureEach = 200ms;
 
 std::string name(const Executor& executor) {
   return "executor=" + std::to_string(static_cast<std::uint32_t>(executor.no));
@@ -48,6 +47,7 @@ Executor& Supervisor::spawn(const ExecutorKey& key) {
   auto& executor = *(executors_[no] = std::make_unique<Executor>());
   executor.no = ExecutorNo{no};
   executor.key = key;
+  executor.born = executor.wear_measured = now_;
   executor.start_by = now_ + config_.executor_start;
   ++counters_.spawned;
   census_stale_ = true;
@@ -131,7 +131,9 @@ void Supervisor::begin_front(Executor& executor, Instant begun) {
   executor.reported = executor.reported_long = false;
   executor.recall_at =
       begun + std::clamp(2 * executor.pipe.front().estimate, limits::kStartReportDelay, limits::kWaitForSlot);
-  executor.measure_at = executor.key.memory_limit > 0 ? begun + kMeasureAfter : Instant::never();
+  executor.measure_at = executor.watched() ? begun + kMeasureAfter : Instant::never();
+  executor.cpu_base_known = false;
+  if (executor.key.allowance.cpu_ms > 0) executor.measure_at = begun;  // what others before it took is not its
   ++counters_.begun;
   watch(executor);
 }
@@ -173,10 +175,10 @@ void Supervisor::on(event::TaskDone& e) {
   executor->pipe.pop_front();
   unpipe(*executor, done);
   count_run(*executor, *done.work, e);
+  check_allowance(*done.work, e);
   end(*done.work, std::move(e.outcome));
-  const bool worn =
-      e.recycle || executor->tasks_done >= config_.executor_tasks || executor->key.isolation == Isolation::Fresh;
-  if (worn && executor->state == Executor::State::Live) retire(*executor);
+  if ((e.recycle || worn(*executor)) && executor->state == Executor::State::Live) retire(*executor);
+  measure_wear(*executor);
   go_on_with_kill(*executor);
   settle_place(*executor);
   if (executor->pipe.empty()) return;
@@ -194,6 +196,7 @@ void Supervisor::count_run(Executor& executor, Work& work, const event::TaskDone
   mean_.add(ran);
   if (done.output_unmarked) work.function->mark_output = true;
   ++executor.tasks_done;
+  executor.cpu_done_us += measures.cpu_us;
   ++counters_.done;
   if (executor.pipe.empty()) {
     executor.begun = Instant::never();
@@ -243,16 +246,6 @@ void Supervisor::on(event::Recalled& e) {
   }
   go_on_with_kill(*executor);
   settle_place(*executor);
-}
-
-void Supervisor::on(event::Measured& e) {
-  Executor* executor = find(e.no);
-  if (!executor || executor->pipe.empty() || executor->begun == Instant::never()) return;
-  executor->measure_at = now_ + kMeasureEach;
-  watch(*executor);
-  if (executor->key.memory_limit > 0 && e.own_bytes > executor->key.memory_limit) {
-    want_kill(*executor, *executor->pipe.front().work, KillWhy::MemoryLimit);
-  }
 }
 
 void Supervisor::on(event::SpawnFailed& e) {

@@ -10,6 +10,7 @@ namespace {
 
 constexpr int kSigterm = 15;
 constexpr Duration kKillAgain = 5s;
+constexpr Duration kTooManyGrace = 50ms;  // who starts processes without end gets no time to start more
 
 }  // namespace
 
@@ -59,15 +60,16 @@ void Supervisor::look_at(Executor& executor) {
     want_kill(executor, front, KillWhy::TimeLimit);
   } else if (executor.measure_at <= now_) {
     executor.measure_at = Instant::never();  // until it is answered
-    command(command::Measure{executor.no});
+    command(command::Measure{executor.no, executor.key.allowance.processes > 0});
   }
 }
 
-void Supervisor::want_kill(Executor& executor, Work& target, KillWhy why) {
+void Supervisor::want_kill(Executor& executor, Work& target, KillWhy why, std::string words) {
   if (executor.kill != Executor::KillStage::None) return;
   executor.kill = Executor::KillStage::Wanted;
   executor.kill_target = &target;
   executor.kill_why = why;
+  executor.kill_words = std::move(words);
   executor.kill_at = now_ + config_.kill_grace;
   census_stale_ = true;
   recall(executor, executor.pipe.size());
@@ -91,10 +93,10 @@ void Supervisor::go_on_with_kill(Executor& executor) {
 }
 
 void Supervisor::terminate(Executor& executor) {
-  if (executor.kill_why != KillWhy::Cancel) command(command::DumpStack{executor.no});
+  if (executor.kill_why != KillWhy::Drain) command(command::DumpStack{executor.no});
   command(command::Signal{executor.no, kSigterm});
   executor.kill = Executor::KillStage::Terminated;
-  executor.kill_at = now_ + config_.kill_grace;
+  executor.kill_at = now_ + (executor.kill_why == KillWhy::Processes ? kTooManyGrace : config_.kill_grace);
   watch(executor);
 }
 

@@ -288,10 +288,10 @@ TEST(SupervisorKill, MoreMemoryThanAllowedIsTheEnd) {
   rig.give_body(1);
   rig.ready_all();
   const std::uint32_t no = rig.runner(1);
-  rig.own_bytes = 1 << 20;
+  rig.measured.own_bytes = 1 << 20;
   rig.advance(50ms);
   EXPECT_EQ(rig.executors.at(no).signals, 0);
-  rig.own_bytes = 2 << 20;
+  rig.measured.own_bytes = 2 << 20;
   rig.advance(200ms);
   EXPECT_EQ(rig.executors.at(no).signals, 1);
   rig.die(no, 15);

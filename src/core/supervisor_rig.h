@@ -250,14 +250,16 @@ class Rig {
   void run(command::Kill& c, SupervisorEffects&) { at(c.no).killed = true; }
   void run(command::Exit& c, SupervisorEffects&) { at(c.no).exiting = true; }
   void run(command::Measure& c, SupervisorEffects& effects) {
-    supervisor.step(now, ExecutorEvent{event::Measured{c.no, own_bytes}}, effects);
+    event::Measured answer = measured;
+    answer.no = c.no;
+    supervisor.step(now, ExecutorEvent{answer}, effects);
     answered_ = true;
   }
   FakeExecutor& at(ExecutorNo no) { return executors[static_cast<std::uint32_t>(no)]; }
   bool answered_ = false;
 
  public:
-  std::uint64_t own_bytes = 0;  // what every executor is found to use
+  event::Measured measured;  // what every executor is found to use
 };
 
 }  // namespace treadle::core::testing_rig

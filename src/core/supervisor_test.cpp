@@ -359,10 +359,25 @@ TEST(Supervisor, BodiesOfAnotherPythonGoToItsInterpreter) {
   rig.give({attempt(1)});
   DispatcherMessage m = rig.message();
   m.functions.push_back(body(1));
-  m.functions[0].body.facts.python_minor = 8;
+  m.functions[0].body.facts.pythons = 1 << (8 - kFirstPython);
   rig.say(std::move(m));
   ASSERT_NE(rig.runner(1), 0u);
   EXPECT_EQ(rig.executors.at(rig.runner(1)).key.interpreter, 1u);
+}
+
+TEST(Supervisor, ArgumentsOfAnotherPythonCountWhereTheBodyTellsNone) {
+  SupervisorConfig config = local_config(2);
+  config.info.pythons = {{3, 11, 2}, {3, 8, 0}};
+  Rig rig = Rig::started(config);
+  Attempt eight = attempt(1), nine = attempt(2);
+  eight.args.facts.pythons = 1 << (8 - kFirstPython);
+  nine.args.facts.pythons = 1 << (9 - kFirstPython);
+  rig.give({eight, nine});
+  rig.give_body(1);
+  ASSERT_NE(rig.runner(1), 0u);
+  ASSERT_NE(rig.runner(2), 0u);
+  EXPECT_EQ(rig.executors.at(rig.runner(1)).key.interpreter, 1u);
+  EXPECT_EQ(rig.executors.at(rig.runner(2)).key.interpreter, 0u) << "which refuses it, and says why";
 }
 
 }  // namespace

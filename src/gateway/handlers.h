@@ -22,6 +22,7 @@ void v1_submit(Service&, const Request&, Responder);
 void v1_submit_batch(Service&, const Request&, Responder);
 void v1_task(Service&, const Request&, Responder);
 void v1_tasks(Service&, const Request&, Responder);
+void v1_logs(Service&, const Request&, Responder);
 void v1_cancel(Service&, const Request&, Responder);
 void v1_lookup(Service&, const Request&, Responder);
 void v1_wait(Service&, const Request&, Responder);

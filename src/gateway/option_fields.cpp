@@ -4,6 +4,7 @@
 
 #include "core/limits.h"
 #include "gateway/fields.h"
+#include "gateway/surroundings.h"
 
 namespace treadle::gateway {
 namespace {
@@ -17,6 +18,40 @@ bool is_queue_name(std::string_view text) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
            c == '-';
   });
+}
+
+// The lower of two limits, of which 0 is none.
+template <class Limit>
+void lower(Limit& to, const std::optional<std::int64_t>& asked) {
+  if (!asked) return;
+  const auto limit = static_cast<Limit>(*asked);
+  to = to == 0 ? limit : std::min(to, limit);
+}
+
+void apply_more(const OptionChanges& changes, core::Options& to) {
+  core::Allowance allowance = core::allowance_of(to.more);
+  const core::Allowance before = allowance;
+  const std::string_view around = core::surroundings_of(to.more);
+  lower(allowance.cpu_ms, changes.cpu_limit_ms);
+  lower(allowance.open_files, changes.file_limit);
+  lower(allowance.processes, changes.process_limit);
+  lower(allowance.output_bytes, changes.output_limit);
+  lower(allowance.result_bytes, changes.result_limit);
+  if (allowance == before && changes.surroundings.empty()) return;
+  to.more = core::to_text(allowance, join_surroundings(around, changes.surroundings));
+}
+
+void write_limits(JsonWriter& to, const core::Options& options) {
+  const core::Allowance allowance = core::allowance_of(options.more);
+  const auto one = [&](std::string_view name, std::uint64_t limit) {
+    if (limit > 0) to.member(name, limit);
+  };
+  one("memory_limit", options.memory_limit);
+  if (allowance.cpu_ms > 0) to.member("cpu_limit", static_cast<double>(allowance.cpu_ms) / 1000);
+  one("file_limit", allowance.open_files);
+  one("process_limit", allowance.processes);
+  one("output_limit", allowance.output_bytes);
+  one("result_limit", allowance.result_bytes);
 }
 
 double seconds(std::uint64_t ms) { return static_cast<double>(ms) / 1000; }
@@ -39,6 +74,13 @@ Result<OptionChanges> read_options(const boost::json::object& given, const std::
   }
   if (const auto word = fields.word("isolation", {"reuse", "fresh"}))
     out.isolation = *word == "fresh" ? core::Isolation::Fresh : core::Isolation::Reuse;
+  out.memory_limit = fields.integer("memory_limit", limits::kMinMemoryLimit, limits::kMaxMemoryLimit);
+  out.cpu_limit_ms = fields.milliseconds("cpu_limit", limits::kMaxCpuLimitS, /*zero=*/false);
+  out.file_limit = fields.integer("file_limit", limits::kMinFileLimit, limits::kMaxFileLimit);
+  out.process_limit = fields.integer("process_limit", 1, limits::kMaxProcessLimit);
+  out.output_limit = fields.integer("output_limit", 1, limits::kMaxOutputLimit);
+  out.surroundings = read_surroundings(fields);
+  out.result_limit = fields.integer("result_limit", 1, static_cast<std::int64_t>(limits::kMaxResult));
   if (auto sound = fields.finish(); !sound) return std::move(sound.error());
   return out;
 }
@@ -51,10 +93,9 @@ void apply(const OptionChanges& changes, core::Options& to) {
   if (changes.retry_delay_ms) to.retry_delay_ms = static_cast<std::uint32_t>(*changes.retry_delay_ms);
   if (changes.priority) to.priority = static_cast<std::int16_t>(*changes.priority);
   if (changes.queue) to.queue = *changes.queue;
-  if (changes.time_limit_ms) {
-    const auto asked = static_cast<std::uint64_t>(*changes.time_limit_ms);
-    to.time_limit_ms = to.time_limit_ms == 0 ? asked : std::min(asked, to.time_limit_ms);
-  }
+  lower(to.time_limit_ms, changes.time_limit_ms);
+  lower(to.memory_limit, changes.memory_limit);
+  apply_more(changes, to);
 }
 
 void write_options(JsonWriter& to, const core::Options& options) {
@@ -70,6 +111,8 @@ void write_options(JsonWriter& to, const core::Options& options) {
   to.member("priority", options.priority);
   to.member("queue", options.queue.empty() ? kDefaultQueue : std::string_view(options.queue));
   to.member("isolation", options.isolation == core::Isolation::Fresh ? "fresh" : "reuse");
+  write_limits(to, options);
+  write_surroundings(to, core::surroundings_of(options.more));
   to.end_object();
 }
 

@@ -19,12 +19,14 @@ struct OptionChanges {
   std::optional<core::Isolation> isolation;
   std::optional<std::int64_t> max_attempts, retries, priority;
   std::optional<std::int64_t> retry_delay_ms, time_limit_ms;
+  std::optional<std::int64_t> memory_limit, cpu_limit_ms, file_limit, process_limit, output_limit, result_limit;
   std::optional<std::string> queue;
+  std::string surroundings;  // "": none
 };
 
 // `where`: "options." or "tasks[3].options.".
 Result<OptionChanges> read_options(const boost::json::object& given, const std::string& where);
-// A time limit can only be made shorter; all else is replaced.
+// A limit can only be made lower, variables and secrets are added; all else is replaced.
 void apply(const OptionChanges& changes, core::Options& to);
 // As a value: {"delivery": ...}.
 void write_options(JsonWriter& to, const core::Options& options);

@@ -39,6 +39,7 @@ enum class Schema : std::uint8_t {
   TaskBatch,
   BatchAnswer,
   Task,
+  TaskLogs,
   TaskPage,
   TaskIds,
   LookupAnswer,

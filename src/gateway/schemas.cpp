@@ -123,6 +123,7 @@ std::string_view schema_name(Schema schema) {
     case Schema::TaskBatch: return "TaskBatch";
     case Schema::BatchAnswer: return "BatchAnswer";
     case Schema::Task: return "Task";
+    case Schema::TaskLogs: return "TaskLogs";
     case Schema::TaskPage: return "TaskPage";
     case Schema::TaskIds: return "TaskIds";
     case Schema::LookupAnswer: return "LookupAnswer";

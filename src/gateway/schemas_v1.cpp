@@ -11,7 +11,7 @@ namespace {
 constexpr std::string_view kFunctions = R"json({
 "Options": {
   "type": "object", "additionalProperties": false, "required": [],
-  "description": "How a function's calls are run. Options of a call override those of its function; a time limit can only be made shorter.",
+  "description": "How a function's calls are run. Options of a call override those of its function; limits can only be made lower.",
   "properties": {
     "delivery": {"enum": ["at_least_once", "at_most_once"], "default": "at_least_once", "description": "Whether a call whose worker vanished may be run again."},
     "max_attempts": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 3, "description": "Attempts that may be lost with a worker before the call is FAILED WorkerLost."},
@@ -20,18 +20,28 @@ constexpr std::string_view kFunctions = R"json({
     "retry_delay": {"type": "number", "minimum": 0, "maximum": 86400, "default": 0, "description": "Seconds before each of them."},
     "priority": {"type": "integer", "minimum": -1000, "maximum": 1000, "default": 0, "description": "Higher is run first."},
     "queue": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$", "default": "default", "description": "Only workers that serve this queue take the call."},
-    "isolation": {"enum": ["reuse", "fresh"], "default": "reuse", "description": "fresh: a Python process of its own for each call."}
+    "isolation": {"enum": ["reuse", "fresh"], "default": "reuse", "description": "fresh: a Python process of its own for each call."},
+    "memory_limit": {"type": "integer", "minimum": 1048576, "maximum": 1125899906842624, "description": "Bytes that the function may add to its Python process; over it the call is FAILED OutOfMemory. Absent, as the limits below: none."},
+    "cpu_limit": {"type": "number", "exclusiveMinimum": 0, "maximum": 2592000, "description": "Seconds of CPU time; over it, and over those below, the call is FAILED LimitExceeded."},
+    "file_limit": {"type": "integer", "minimum": 16, "maximum": 1048576, "description": "Descriptors that its Python process may have open, its standard streams included."},
+    "process_limit": {"type": "integer", "minimum": 1, "maximum": 1048576, "description": "Processes that it may have running at once, beside its own."},
+    "output_limit": {"type": "integer", "minimum": 1, "maximum": 1099511627776, "description": "Bytes that it may write to stdout and stderr, together."},
+    "env": {"type": "object", "additionalProperties": {"type": "string"}, "description": "Environment variables; those of a call take the place of its function's."},
+    "secrets": {"type": "array", "items": {"type": "string"}, "description": "Names of files in the worker's --secrets-dir, whose contents its calls find in environment variables of these names. The values are never sent, stored or shown."},
+    "result_limit": {"type": "integer", "minimum": 1, "maximum": 134217728, "description": "Bytes of its pickled result; over it the call is FAILED ResultTooLarge."}
   },
   "examples": [{"delivery": "at_most_once", "time_limit": 60}]
 },
 "FunctionRequest": {
-  "type": "object", "additionalProperties": false, "required": ["name", "payload"],
+  "type": "object", "additionalProperties": false, "required": ["name"],
   "properties": {
     "name": {"type": "string", "minLength": 1, "maxLength": 1024, "description": "What people call it; need not be unique."},
     "payload": {"type": "string", "description": "The serialized function: base64 of a pickle by dill, cloudpickle or pickle."},
+    "source": {"type": "string", "description": "Instead of a payload: Python source, which the worker's Python compiles, whatever its version. It is run as a module; the function is the one that a first line `# treadle: NAME` names, else the last one that it defines."},
     "options": {"$ref": "#/components/schemas/Options"}
   },
-  "examples": [{"name": "add", "payload": "gASVFQAAAAAAAACMCV9vcGVyYXRvcpSMA2FkZJSTlC4=", "options": {"time_limit": 60}}]
+  "examples": [{"name": "add", "payload": "gASVFQAAAAAAAACMCV9vcGVyYXRvcpSMA2FkZJSTlC4=", "options": {"time_limit": 60}},
+    {"name": "triple", "source": "def triple(x):\\n    return 3 * x\\n"}]
 },
 "Function": {
   "type": "object", "required": ["function_id", "name", "digest", "payload_bytes", "options"],
@@ -123,10 +133,11 @@ constexpr std::string_view kTasks = R"json({
     "worker": {"type": ["string", "null"], "description": "That holds or held the last attempt."},
     "cancel_requested": {"type": "boolean"},
     "last_error": {"type": ["string", "null"], "description": "Of the last attempt that did not end the task."},
-    "error": {"type": ["object", "null"], "description": "Why it FAILED.", "required": ["kind", "type", "message", "traceback"], "properties": {
+    "error": {"type": ["object", "null"], "description": "Why it FAILED.", "required": ["kind", "type", "message", "traceback", "ended_by"], "properties": {
       "kind": {"enum": ["FunctionFailed", "Timeout", "Crashed", "WorkerLost", "PoisonTask", "Cancelled", "Expired", "DeserializeFailed",
         "PythonMismatch", "EnvironmentFailed", "OutOfMemory", "LimitExceeded", "Unserializable", "ResultTooLarge"]},
-      "type": {"type": "string", "description": "Of the exception."}, "message": {"type": "string"}, "traceback": {"type": ["string", "null"]}}},
+      "type": {"type": "string", "description": "Of the exception."}, "message": {"type": "string"}, "traceback": {"type": ["string", "null"], "description": "Of the exception; or the Python stacks of a process that was ended or died."},
+      "ended_by": {"enum": ["user_code", "time_limit", "cancel", "memory", "limit", "host", "service"], "description": "Whose doing it was. host: its process or worker was killed from outside, or vanished. service: it was not run, or its result was refused."}}},
     "output": {"type": "string", "description": "The last 64 KiB of its stdout and stderr."},
     "now": {"type": "string", "format": "date-time", "description": "When this was answered."},
     "timeline": {"type": "object", "description": "Of the last attempt; null: not yet, or never.", "required": ["accepted", "not_before", "claimed", "started", "finished"], "properties": {
@@ -137,7 +148,7 @@ constexpr std::string_view kTasks = R"json({
       "waiting": {"type": "number", "minimum": 0}, "starting": {"type": "number", "minimum": 0}, "running": {"type": "number", "minimum": 0}, "total": {"type": "number", "minimum": 0}}},
     "measures": {"type": "object", "description": "What its worker measured; what is unknown is absent.", "properties": {
       "run_seconds": {"type": "number"}, "cpu_seconds": {"type": "number"}, "peak_rss_bytes": {"type": "integer"},
-      "exit_code": {"type": "integer"}, "signal": {"type": "integer"}}},
+      "exit_code": {"type": "integer"}, "signal": {"type": "integer"}, "signal_name": {"type": "string"}}},
     "options": {"$ref": "#/components/schemas/Options"},
     "group": {"type": ["string", "null"]},
     "result_bytes": {"type": "integer", "minimum": 0, "description": "Size of the result before base64."},
@@ -150,6 +161,17 @@ constexpr std::string_view kTasks = R"json({
     "durations": {"waiting": 0.001, "starting": 0.001, "running": 0.4, "total": 0.402}, "measures": {"run_seconds": 0.4003},
     "options": {"delivery": "at_least_once", "max_attempts": 3, "time_limit": null, "retries": 0, "retry_delay": 0, "priority": 0, "queue": "default", "isolation": "reuse"},
     "group": null, "result_bytes": 5}]
+},
+"TaskLogs": {
+  "type": "object", "required": ["task_id", "status", "attempts", "output", "final"],
+  "properties": {
+    "task_id": {"type": "string", "format": "uuid"},
+    "status": {"enum": ["QUEUED", "RUNNING", "COMPLETED", "FAILED"]},
+    "attempts": {"type": "integer", "minimum": 0},
+    "output": {"type": "string", "description": "The last 64 KiB of what its last attempt wrote to stdout and stderr; kept when the task ends."},
+    "final": {"type": "boolean", "description": "It has ended: no more will come."}
+  },
+  "examples": [{"task_id": "0193610f-54c2-7b7e-a1b5-0c2f4e8d9a13", "status": "COMPLETED", "attempts": 1, "output": "hello\n", "final": true}]
 },
 "TaskPage": {
   "type": "object", "required": ["tasks", "next_cursor"],

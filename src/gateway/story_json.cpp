@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "core/death_words.h"
 #include "gateway/option_fields.h"
 #include "gateway/time_text.h"
 
@@ -70,6 +71,7 @@ void write_error(JsonWriter& to, const store::TaskStory& story) {
   to.begin_object().member("kind", core::name_of(story.view.error_kind));
   to.member("type", story.error_type).member("message", story.error_message);
   text_or_null(to, "traceback", story.traceback);
+  to.member("ended_by", core::ended_by(story.view.error_kind, story.measures));
   to.end_object();
 }
 
@@ -80,7 +82,7 @@ void write_measures(JsonWriter& to, const core::Measures& m) {
   if (m.cpu_us != 0) to.member("cpu_seconds", static_cast<double>(m.cpu_us) / 1e6);
   if (m.peak_rss != 0) to.member("peak_rss_bytes", m.peak_rss);
   if (m.exit_code != 0) to.member("exit_code", m.exit_code);
-  if (m.signal != 0) to.member("signal", m.signal);
+  if (m.signal != 0) to.member("signal", m.signal).member("signal_name", core::signal_name(m.signal));
   to.end_object();
 }
 
@@ -89,6 +91,12 @@ void write_measures(JsonWriter& to, const core::Measures& m) {
 void write_row(JsonWriter& to, const store::TaskView& view) {
   to.member("task_id", to_string(view.id)).member("function_id", to_string(view.function));
   to.member("status", core::public_name(view.state)).member("attempts", view.attempt);
+}
+
+void write_logs(JsonWriter& to, const store::TaskStory& story) {
+  to.member("task_id", to_string(story.view.id)).member("status", core::public_name(story.view.state));
+  to.member("attempts", story.view.attempt).member("output", story.output);
+  to.member("final", core::is_terminal(story.view.state));
 }
 
 void write_story(JsonWriter& to, const store::TaskStory& story, WallMs now) {

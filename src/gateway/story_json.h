@@ -9,6 +9,8 @@ namespace treadle::gateway {
 
 // The members of the task's object, into an object that is open. `now` ends the durations of a task that goes on.
 void write_story(JsonWriter& to, const store::TaskStory& story, WallMs now);
+// What it wrote, and whether that is all.
+void write_logs(JsonWriter& to, const store::TaskStory& story);
 // A row of a list: id, function, status, error kind, attempts.
 void write_row(JsonWriter& to, const store::TaskView& view);
 

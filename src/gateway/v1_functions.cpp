@@ -2,6 +2,7 @@
 #include <string>
 #include <utility>
 
+#include "base/sha256.h"
 #include "core/limits.h"
 #include "gateway/errors.h"
 #include "gateway/fields.h"
@@ -26,13 +27,23 @@ std::string function_text(const core::Function& function) {
   return json.take();
 }
 
+// Text of a module, that any Python of a worker compiles.
+void take_source(std::string_view source, core::Function& function) {
+  function.body.bytes = Buffer::of(std::string(source));
+  function.body.facts.serializer = core::Serializer::Source;
+  function.digest = sha256(source);
+}
+
 Result<core::Function> read_function(Form form) {
   FieldReader fields(*form.fields, "");
   core::Function function;
   const auto name = fields.text("name", core::limits::kMaxFunctionName);
   fields.need("name", name.has_value());
+  const auto source = fields.text("source", core::limits::kMaxFields);
   fields.any("payload");
-  fields.need("payload", form.has_payload);
+  fields.need("payload", form.has_payload || source);
+  if (form.has_payload && source)
+    fields.wrong("source", "absent where there is a \"payload\": a function is one or the other");
   if (const auto* options = fields.object("options")) {
     auto changes = read_options(*options, "options.");
     if (!changes)
@@ -44,6 +55,7 @@ Result<core::Function> read_function(Form form) {
   function.name = *name;
   function.digest = form.digest;
   function.body = std::move(form.payload);
+  if (source) take_source(*source, function);
   return function;
 }
 

@@ -63,6 +63,31 @@ void read_waited(Service& service, Waiting& held) {
   send_story(service, held.task, held.with_result, 200, std::move(held.out));
 }
 
+void send_logs(Service& service, TaskId task, Responder out) {
+  service.store.story(task, [task, out = std::move(out)](Result<store::TaskStory> story) mutable {
+    if (!story) return out.fail(in_words(story.error(), task));
+    JsonWriter json;
+    json.begin_object();
+    write_logs(json, *story);
+    out.send(200, json.end_object().take());
+  });
+}
+
+void read_waited_logs(Service& service, Waiting& held) { send_logs(service, held.task, std::move(held.out)); }
+
+// Holds the answer until the task ends, the time is over, or the service stops.
+void hold(Service& service, Duration wait, Waiting waiting) {
+  const auto held = std::make_shared<Waiting>(std::move(waiting));
+  service.waiting.insert(held);
+  service.store.wait(held->task, service.clock.now() + wait,
+                     [self = service.shared_from_this(), held](Result<store::TaskView> view) {
+                       self->waiting.erase(held);
+                       if (!held->out) return;  // answered when the service began to stop
+                       if (!view) return held->out.fail(in_words(view.error(), held->task));
+                       held->read(*self, *held);
+                     });
+}
+
 }  // namespace
 
 void v1_task(Service& service, const Request& request, Responder out) {
@@ -73,15 +98,17 @@ void v1_task(Service& service, const Request& request, Responder out) {
   const bool with_result = query.flag("result");
   if (auto sound = query.finish(); !sound) return out.fail(sound.error());
   if (wait == Duration(0) || service.draining) return send_story(service, *task, with_result, 200, std::move(out));
-  const auto held = std::make_shared<Waiting>(Waiting{std::move(out), *task, {}, read_waited, with_result});
-  service.waiting.insert(held);
-  service.store.wait(*task, service.clock.now() + wait,
-                     [self = service.shared_from_this(), held](Result<store::TaskView> view) {
-                       self->waiting.erase(held);
-                       if (!held->out) return;  // answered when the service began to stop
-                       if (!view) return held->out.fail(in_words(view.error(), held->task));
-                       read_waited(*self, *held);
-                     });
+  hold(service, wait, {std::move(out), *task, {}, read_waited, with_result});
+}
+
+void v1_logs(Service& service, const Request& request, Responder out) {
+  const auto task = TaskId::parse(request.params[0]);
+  if (!task) return out.fail(bad_task_id());
+  QueryReader query(request.query);
+  const Duration wait = query.wait();
+  if (auto sound = query.finish(); !sound) return out.fail(sound.error());
+  if (wait == Duration(0) || service.draining) return send_logs(service, *task, std::move(out));
+  hold(service, wait, {std::move(out), *task, {}, read_waited_logs, false});
 }
 
 void v1_tasks(Service& service, const Request& request, Responder out) {

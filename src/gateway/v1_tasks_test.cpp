@@ -63,12 +63,13 @@ store::TaskStory failed_story() {
 TEST(Story, TellsAllOfATaskAndItsSegmentsAddUp) {
   const json::value told = story_text(failed_story(), {9'999'999});
   EXPECT_EQ(json::serialize(told.at("error")),
-            R"({"kind":"FunctionFailed","type":"ValueError","message":"no \"5\"","traceback":"Traceback"})");
+            R"({"kind":"FunctionFailed","type":"ValueError","message":"no \"5\"","traceback":"Traceback",)"
+            R"("ended_by":"user_code"})");
   EXPECT_EQ(json::serialize(told.at("timeline")),
             R"({"accepted":"1970-01-01T00:16:40.000Z","not_before":null,"claimed":"1970-01-01T00:16:40.250Z",)"
             R"("started":"1970-01-01T00:16:40.500Z","finished":"1970-01-01T00:16:43.000Z"})");
   EXPECT_EQ(json::serialize(told.at("durations")), R"({"waiting":2.5E-1,"starting":2.5E-1,"running":2.5E0,"total":3})");
-  EXPECT_EQ(json::serialize(told.at("measures")), R"({"run_seconds":2.5E0,"signal":9})");
+  EXPECT_EQ(json::serialize(told.at("measures")), R"({"run_seconds":2.5E0,"signal":9,"signal_name":"SIGKILL"})");
   EXPECT_EQ(text(told, "status"), "FAILED");
   EXPECT_EQ(text(told, "output"), "last\nwords");
   EXPECT_EQ(text(told, "last_error"), "WorkerLost");
@@ -187,6 +188,25 @@ TEST(V1Tasks, AreCancelledOrEndedOrTooLate) {
   EXPECT_EQ(running.status, 202) << running.body;
   EXPECT_EQ(text(parsed(running), "status"), "RUNNING");
   EXPECT_TRUE(parsed(running).at("cancel_requested").as_bool());
+}
+
+TEST(V1Tasks, LogsAreWhatWasKeptOfTheOutput) {
+  Running server;
+  Client client(server.port());
+  const TaskId task = *TaskId::parse(kTask);
+  server.on_loop([&] {
+    server.store.tasks[task].id = task;
+    server.store.tasks[task].state = core::TaskState::Completed;
+    server.store.stories[task].output = "one\ntwo\n";
+  });
+  const Answer there = client.get("/v1/tasks/" + kTask + "/logs?wait=1");
+  EXPECT_EQ(there.status, 200) << there.body;
+  EXPECT_EQ(there.body, R"({"task_id":")" + kTask +
+                            R"(","status":"COMPLETED","attempts":0,"output":"one\ntwo\n",)"
+                            R"("final":true})");
+  EXPECT_EQ(client.get("/v1/tasks/" + kUnknown + "/logs").status, 404);
+  EXPECT_EQ(client.get("/v1/tasks/" + kTask + "/logs?follow=1").status, 400);
+  EXPECT_EQ(client.get("/v1/tasks/17/logs").status, 400);
 }
 
 std::string batch(const std::vector<std::string>& calls) {

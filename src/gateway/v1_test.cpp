@@ -110,6 +110,29 @@ TEST(V1, OptionsOfACallOverrideThoseOfItsFunction) {
   });
 }
 
+TEST(V1, LimitsCanOnlyBeLoweredAndOnlyThoseThatAreSetAreShown) {
+  Running server;
+  Client client(server.port());
+  const std::string id = registered(client, R"({"memory_limit": 2097152, "cpu_limit": 1.5, "output_limit": 1000})");
+  EXPECT_EQ(
+      client
+          .post("/v1/tasks", call(id, R"(, "options": {"memory_limit": 4194304, "cpu_limit": 0.5, "file_limit": 64,
+      "process_limit": 3, "result_limit": 99})"))
+          .status,
+      201);
+  const json::value shown = parsed(client.get("/v1/functions/" + id)).at("options");
+  EXPECT_EQ(shown.at("memory_limit").as_int64(), 2097152);
+  EXPECT_EQ(shown.at("cpu_limit").as_double(), 1.5);
+  EXPECT_EQ(shown.as_object().if_contains("process_limit"), nullptr);
+  server.on_loop([&] {
+    const core::Options& kept = server.store.submissions.at(0).options;
+    EXPECT_EQ(kept.memory_limit, 2097152u);
+    EXPECT_EQ(kept.more, R"({"cpu_ms":500,"output_bytes":1000,"result_bytes":99,"open_files":64,"processes":3})");
+  });
+  expect_problem(client.post("/v1/tasks", call(id, R"(, "options": {"file_limit": 15})")), 400, "invalid",
+                 "file_limit");
+}
+
 TEST(V1, SubmitsAndNamesTheTask) {
   Running server;
   Client client(server.port());

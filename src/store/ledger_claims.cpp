@@ -110,6 +110,8 @@ core::Attempt Ledger::attempt_of(std::uint32_t slot) const {
   attempt.retry_delay = std::chrono::milliseconds(p.options.retry_delay_ms);
   attempt.time_limit = std::chrono::milliseconds(p.options.time_limit_ms);
   attempt.memory_limit = p.options.memory_limit;
+  attempt.allowance = core::allowance_of(p.options.more);
+  attempt.surroundings = core::surroundings_of(p.options.more);
   return attempt;
 }
 

@@ -143,6 +143,13 @@ void read_terms(Item& item, Attempt& attempt) {
   attempt.retry_delay = read_milliseconds(item, 8, "retry_delay_ms");
   attempt.time_limit = read_milliseconds(item, 9, "time_limit_ms");
   attempt.memory_limit = item.number(10, "memory_limit", UINT64_MAX);
+  core::Allowance& allowed = attempt.allowance;
+  allowed.cpu_ms = item.number(11, "cpu_ms", kMaxMilliseconds);
+  allowed.output_bytes = item.number(12, "output_bytes", UINT64_MAX);
+  allowed.result_bytes = item.number(13, "result_bytes", UINT64_MAX);
+  allowed.open_files = static_cast<std::uint32_t>(item.number(14, "open_files", UINT32_MAX));
+  allowed.processes = static_cast<std::uint32_t>(item.number(15, "processes", UINT32_MAX));
+  attempt.surroundings = item.text(16, "surroundings");
 }
 
 Attempt read_attempt(Item& item, const std::vector<FunctionKey>& functions) {

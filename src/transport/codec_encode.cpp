@@ -154,19 +154,31 @@ std::vector<FunctionKey> functions_of(const std::vector<Attempt>& attempts, std:
   return table;
 }
 
-// Flags, retries, retry delay, time limit, memory limit; nothing behind the last one that is not zero.
+// Flags, retries, retry delay, time limit, the other limits, surroundings; nothing behind the last one that is not
+// zero.
 void append_terms(std::string& out, const Attempt& attempt) {
   const std::uint64_t flags = (attempt.delivery == core::Delivery::AtMostOnce ? kAtMostOnce : 0) |
                               (attempt.isolation == core::Isolation::Fresh ? kFresh : 0) |
                               (attempt.suspect ? kSuspect : 0);
-  const std::array<std::uint64_t, 5> terms = {flags, attempt.retries_left, milliseconds(attempt.retry_delay),
-                                              milliseconds(attempt.time_limit), attempt.memory_limit};
+  const std::array<std::uint64_t, 10> terms = {flags,
+                                               attempt.retries_left,
+                                               milliseconds(attempt.retry_delay),
+                                               milliseconds(attempt.time_limit),
+                                               attempt.memory_limit,
+                                               attempt.allowance.cpu_ms,
+                                               attempt.allowance.output_bytes,
+                                               attempt.allowance.result_bytes,
+                                               attempt.allowance.open_files,
+                                               attempt.allowance.processes};
   std::size_t used = terms.size();
-  while (used > 0 && terms[used - 1] == 0) --used;
+  while (attempt.surroundings.empty() && used > 0 && terms[used - 1] == 0) --used;
   for (std::size_t i = 0; i < used; ++i) {
     out += ',';
     append_number(out, terms[i]);
   }
+  if (attempt.surroundings.empty()) return;
+  out += ',';
+  append_json_string(out, attempt.surroundings);
 }
 
 void write_attempts(HeaderWriter& header, const std::vector<Attempt>& attempts, Packer& packer) {

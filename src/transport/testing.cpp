@@ -43,7 +43,7 @@ core::Payload some_payload(Rng& rng, std::uint64_t largest) {
   facts.names_dill = rng.chance(0.5);
   facts.names_cloudpickle = rng.chance(0.5);
   facts.protocol = static_cast<std::uint8_t>(rng.next());
-  facts.python_minor = static_cast<std::uint8_t>(rng.next());
+  facts.pythons = static_cast<std::uint8_t>(rng.next());
   return {Buffer::of(some_bytes(rng, largest)), facts};
 }
 
@@ -94,6 +94,12 @@ core::Attempt some_attempt(Rng& rng, std::uint64_t largest) {
   a.retry_delay = some_ms(rng);
   a.time_limit = some_ms(rng);
   a.memory_limit = some64(rng);
+  a.allowance = {.cpu_ms = rng.below(1'000'000),
+                 .output_bytes = some64(rng),
+                 .result_bytes = some64(rng),
+                 .open_files = some32(rng),
+                 .processes = some32(rng)};
+  if (rng.chance(0.3)) a.surroundings = R"({"env":{"A":"\\""}})";
   return a;
 }
 
@@ -134,7 +140,8 @@ void write(std::ostream& out, const core::Attempt& a) {
   out << a.number << ' ' << to_string(a.function) << ' ' << to_string(a.body_digest) << ' ';
   write(out, a.args);
   out << int(a.delivery) << int(a.isolation) << a.suspect << ' ' << a.retries_left << ' ' << a.retry_delay.count()
-      << ' ' << a.time_limit.count() << ' ' << a.memory_limit << '\n';
+      << ' ' << a.time_limit.count() << ' ' << a.memory_limit << ' ' << core::to_text(a.allowance, a.surroundings)
+      << '\n';
 }
 
 }  // namespace

@@ -218,6 +218,8 @@ bool ExecutorChannel::take_result(const UpFrame& frame, std::vector<core::Execut
   done.recycle = body.flags & kResultRecycle;
   done.outcome.measures.started_ns = body.start_ns;
   done.outcome.measures.finished_ns = body.end_ns;
+  done.outcome.measures.cpu_us = body.cpu_us;
+  done.outcome.measures.peak_rss = body.peak_rss;
   if (body.kind != 0) {
     done.outcome.error_type = printable_tail(body.type, core::limits::kErrorText);
     done.outcome.error_message = printable_tail(body.message, core::limits::kErrorText);
@@ -225,6 +227,7 @@ bool ExecutorChannel::take_result(const UpFrame& frame, std::vector<core::Execut
   }
   OutputCutter::Taken output = output_.take(frame.seq, idle());
   done.outcome.output = std::move(output.text);
+  done.output_bytes = output.bytes;
   done.output_unmarked = output.unmarked;
   done.output_mixed = output.mixed;
   if (stack_expected_) done.stack = read_stack();

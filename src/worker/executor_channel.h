@@ -49,6 +49,7 @@ class ExecutorChannel {
 
   void expect_stack() { stack_expected_ = true; }
   const std::string& error() const { return error_; }
+  std::uint64_t pending_output() const { return output_.pending_bytes(); }
   bool ready() const { return pid_said_ != 0; }
   std::uint32_t pid_said() const { return pid_said_; }  // by the executor itself, in READY
   void fail(std::string why);

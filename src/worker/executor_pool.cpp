@@ -5,12 +5,14 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <cerrno>
 #include <cstring>
 
 #include "worker/executor_source.h"
 #include "worker/memory.h"
+#include "worker/process_tree.h"
 
 namespace treadle::worker {
 namespace {
@@ -55,6 +57,7 @@ Result<std::unique_ptr<ExecutorPool>> ExecutorPool::start(PoolOptions options) {
 Result<void*> ExecutorPool::begin() {
   if (options_.cwd.empty()) options_.cwd = current_directory();
   TRY(source_, executor_source());
+  temp_ = std::make_unique<TempFolders>(options_.temp_dir);
   epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_) return fail(Code::Internal, std::string("no epoll instance: ") + std::strerror(errno));
   TRY([[maybe_unused]] auto guard, start_guard());
@@ -113,10 +116,16 @@ std::string ExecutorPool::settings_of(ExecutorNo no, const core::ExecutorKey& ke
   settings["executor"] = number(no);
   settings["paths"] = json::value_from(options_.paths);
   settings["cwd"] = options_.cwd;
-  settings["max_result"] = options_.max_result;
+  const std::uint64_t result_limit = key.allowance.result_bytes;
+  settings["max_result"] = result_limit > 0 ? std::min(result_limit, options_.max_result) : options_.max_result;
   settings["mark"] = hex(mark);
   settings["isolation"] = key.isolation == core::Isolation::Fresh ? "fresh" : "reuse";
+  settings["result_limit"] = result_limit;
   settings["memory_limit"] = key.memory_limit;
+  settings["open_files"] = key.allowance.open_files;
+  settings["tmp"] = temp_->folder_of(number(no));
+  settings["secrets_dir"] = options_.secrets_dir;
+  if (!key.surroundings.empty()) settings["surroundings"] = key.surroundings;
   return json::serialize(settings);
 }
 
@@ -214,12 +223,16 @@ void ExecutorPool::run_one(const command::Exit& command, Events&) {
 
 void ExecutorPool::run_one(const command::Measure& command, Events& events) {
   const Executor* executor = find(command.no);
-  std::uint64_t own = 0;
+  event::Measured measured;
+  measured.no = command.no;
   if (executor && executor->pid != 0 && executor->channel->ready()) {
     const std::uint64_t all = own_memory(executor->pid);
-    own = all > executor->baseline ? all - executor->baseline : 0;
+    measured.own_bytes = all > executor->baseline ? all - executor->baseline : 0;
+    measured.cpu_us = cpu_time_us(executor->pid);
+    measured.output_bytes = executor->channel->pending_output();
+    if (command.processes) measured.processes = static_cast<std::uint32_t>(living_below(executor->pid));
   }
-  events.emplace_back(event::Measured{command.no, own});
+  events.emplace_back(measured);
 }
 
 pid_t ExecutorPool::zygote_pid(std::uint32_t interpreter) const {

@@ -17,6 +17,7 @@
 #include "worker/executor_channel.h"
 #include "worker/guard_process.h"
 #include "worker/interpreter.h"
+#include "worker/temp_folders.h"
 
 namespace treadle::worker {
 
@@ -26,6 +27,8 @@ struct PoolOptions {
   std::string worker_id;                    // UUID text
   std::vector<std::string> paths;  // in front of sys.path: --path, the entries of PYTHONPATH, cwd; of zygotes too
   std::string cwd;                 // of executors; "" = ours
+  std::string secrets_dir;         // "" = none
+  std::string temp_dir;            // for the temporary folders of tasks; "" = $TMPDIR, or /tmp
   std::uint64_t max_result = core::limits::kMaxResult;
 };
 
@@ -110,6 +113,7 @@ class ExecutorPool {
 
   PoolOptions options_;
   std::string source_;  // of the executor
+  std::unique_ptr<TempFolders> temp_;
   UniqueFd epoll_;
   std::unique_ptr<GuardProcess> guard_;      // null: it could not be started again; the next Spawn tries
   std::map<std::uint32_t, Zygote> zygotes_;  // by interpreter

@@ -175,6 +175,7 @@ void ExecutorPool::forget(std::uint32_t no) {
   full_.erase(no);
   closed_.erase(no);
   executors_.erase(no);
+  temp_->remove(no);
 }
 
 // The guard is dead, and with it our hold on what runs below it. Everything is ended from here; nobody is to blame.

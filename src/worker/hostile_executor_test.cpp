@@ -41,18 +41,19 @@ TEST_P(Hostile, IsEndedAndTellsWhy) {
 
 constexpr char kNotSealed[] =
     "    m = os.memfd_create('x', os.MFD_ALLOW_SEALING); os.write(m, b'y' * 2000000)\n"
-    "    body = struct.pack('<BBHIIIQQQ', 0, 1, 0, 0, 0, 0, 1, 2, 2000000)\n"
+    "    body = struct.pack('<BBHIIIQQQQQ', 0, 1, 0, 0, 0, 0, 1, 2, 0, 0, 2000000)\n"
     "    api.sock.sendmsg([struct.pack('<IBBHQ', len(body), 130, 1, 0, 1) + body], [(1, 1, array.array('i', [m]))])\n";
 constexpr char kWrongSize[] =
     "    m = os.memfd_create('x', os.MFD_ALLOW_SEALING); os.write(m, b'y' * 2000000); fcntl.fcntl(m, 1033, 15)\n"
-    "    body = struct.pack('<BBHIIIQQQ', 0, 1, 0, 0, 0, 0, 1, 2, 2000001)\n"
+    "    body = struct.pack('<BBHIIIQQQQQ', 0, 1, 0, 0, 0, 0, 1, 2, 0, 0, 2000001)\n"
     "    api.sock.sendmsg([struct.pack('<IBBHQ', len(body), 130, 1, 0, 1) + body], [(1, 1, array.array('i', [m]))])\n";
-constexpr char kNoMemfd[] = "    api.frame(130, 1, struct.pack('<BBHIIIQQQ', 0, 1, 0, 0, 0, 0, 1, 2, 2000000), 1)\n";
+constexpr char kNoMemfd[] =
+    "    api.frame(130, 1, struct.pack('<BBHIIIQQQQQ', 0, 1, 0, 0, 0, 0, 1, 2, 0, 0, 2000000), 1)\n";
 constexpr char kManyFds[] =
     "    for i in range(20): api.sock.sendmsg([b'\\x00'], [(1, 1, array.array('i', [0, 1, 2]))])\n";
 constexpr char kTooLarge[] = "    api.result(1, b'x' * (5 << 20))\n";
 constexpr char kTextsTooLong[] =
-    "    api.frame(130, 1, struct.pack('<BBHIIIQQ', 1, 1, 0, 0xffffffff, 0xffffffff, 2, 1, 2) + b'xyz')\n";
+    "    api.frame(130, 1, struct.pack('<BBHIIIQQQQ', 1, 1, 0, 0xffffffff, 0xffffffff, 2, 1, 2, 0, 0) + b'xyz')\n";
 
 INSTANTIATE_TEST_SUITE_P(
     Lies, Hostile,

@@ -187,11 +187,18 @@ Result<InterpreterInfo> ask_interpreter(const std::string& python, Duration limi
   }
 }
 
+namespace {
+constexpr std::string_view kOurs = "TREADLE_", kOfTests = "TREADLE_TEST_";  // the second mark what tests look for
+}  // namespace
+
 Environment current_environment() {
   Environment all;
   for (char** item = environ; *item; ++item) {
     char* equals = std::strchr(*item, '=');
-    if (equals) all.emplace(std::string(*item, equals), std::string(equals + 1));
+    if (!equals) continue;
+    std::string name(*item, equals);
+    if (name.starts_with(kOurs) && !name.starts_with(kOfTests)) continue;
+    all.emplace(std::move(name), std::string(equals + 1));
   }
   return all;
 }

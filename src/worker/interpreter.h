@@ -34,6 +34,7 @@ struct ZygoteOptions {
 };
 
 using Environment = std::map<std::string, std::string>;
+// Ours, without our own variables: some hold credentials, and none is the functions' business.
 Environment current_environment();
 
 // The description that the guard is sent (START_ZYGOTE). PYTHONPATH is taken out of the environment and put into the

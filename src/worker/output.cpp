@@ -119,17 +119,21 @@ void OutputCutter::add(int pipe, std::string_view bytes, bool idle) {
 
 void OutputCutter::keep(int pipe, std::string_view text, bool idle) {
   if (text.empty()) return;
+  const std::uint64_t bytes = text.size();
   if (text.size() > kOutputKept) text.remove_prefix(text.size() - kOutputKept);
   kept_bytes_ += text.size();
   Chunk* last = chunks_.empty() ? nullptr : &chunks_.back();
   if (last && last->pipe == pipe && last->seq == 0 && last->leftover == idle && last->text.size() < kOutputKept) {
     last->text.append(text);
+    last->bytes += bytes;
   } else {
-    chunks_.push_back(Chunk{pipe, 0, idle, std::string(text)});
+    chunks_.push_back(Chunk{pipe, 0, idle, bytes, std::string(text)});
   }
   while (kept_bytes_ > kAllKept) {
     kept_bytes_ -= chunks_.front().text.size();
+    const std::uint64_t uncounted = chunks_.front().bytes;
     chunks_.pop_front();
+    chunks_.front().bytes += uncounted;  // nearly always of the same task
   }
 }
 
@@ -167,11 +171,18 @@ OutputCutter::Taken OutputCutter::take(std::uint64_t seq, bool last) {
     kept_bytes_ -= chunk.text.size();
     taken.unmarked |= free;
     taken.mixed |= chunk.leftover || (claimed && chunk.seq != seq);
+    taken.bytes += chunk.bytes;
     text.append(chunk.text);
   }
   chunks_ = std::move(others);
   taken.text = printable_tail(text, kOutputKept);
   return taken;
+}
+
+std::uint64_t OutputCutter::pending_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const Chunk& chunk : chunks_) bytes += chunk.bytes;
+  return bytes;
 }
 
 std::string OutputCutter::take_rest() { return take(~std::uint64_t{0}, true).text; }

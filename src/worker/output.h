@@ -26,9 +26,10 @@ class OutputCutter {
   void add(int pipe, std::string_view bytes, bool idle);
 
   struct Taken {
-    std::string text;       // printable, at most limits::kOutputKept bytes, both pipes in the order of arrival
-    bool unmarked = false;  // some of it was announced by no mark
-    bool mixed = false;     // some of it may come from a former task
+    std::uint64_t bytes = 0;  // that it wrote, kept or not
+    std::string text;         // printable, at most limits::kOutputKept bytes, both pipes in the order of arrival
+    bool unmarked = false;    // some of it was announced by no mark
+    bool mixed = false;       // some of it may come from a former task
   };
   // The output of task `seq`, whose result has come: all that it wrote has been added before. `last`: no other task is
   // unanswered, so what no mark claims is its too.
@@ -37,12 +38,15 @@ class OutputCutter {
   std::string take_rest();
 
   bool empty() const { return chunks_.empty(); }
+  // What came and was not taken yet, kept or not.
+  std::uint64_t pending_bytes() const;
 
  private:
   struct Chunk {
     int pipe = 0;
     std::uint64_t seq = 0;  // 0: no end mark has claimed it yet
     bool leftover = false;
+    std::uint64_t bytes = 0;  // that came; the end of it is kept
     std::string text;
   };
   void keep(int pipe, std::string_view text, bool idle);

@@ -110,5 +110,20 @@ TEST(PrintableTail, IsAlwaysUtf8) {
   EXPECT_EQ(printable_tail("\xff\xff\xff\xff", 7), "\xef\xbf\xbd\xef\xbf\xbd");  // replacements count, whole
 }
 
+TEST(OutputCutter, CountsAllThatWasWrittenThoughOnlyTheEndIsKept) {
+  OutputCutter cutter(kMark);
+  cutter.add(0, "before" + mark(1), false);
+  const std::string much(1 << 20, 'x');
+  for (int i = 0; i < 40; ++i) cutter.add(i % 2, much, false);
+  EXPECT_EQ(cutter.pending_bytes(), 6 + (40u << 20));
+  EXPECT_EQ(cutter.take(1, false).bytes, 0u) << "it was dropped, and counts for the one that pushed it out";
+  const auto taken = cutter.take(2, true);
+  EXPECT_EQ(taken.bytes, 6 + (40u << 20));
+  EXPECT_EQ(taken.text.size(), core::limits::kOutputKept);
+  EXPECT_EQ(cutter.pending_bytes(), 0u);
+  cutter.add(0, "ab" + mark(3), false);
+  EXPECT_EQ(cutter.take(3, true).bytes, 2u);
+}
+
 }  // namespace
 }  // namespace treadle::worker

@@ -14,7 +14,7 @@ static_assert(std::endian::native == std::endian::little, "frames are little-end
 
 constexpr std::size_t kTaskStruct = 40;
 constexpr std::size_t kFunctionStruct = 8;
-constexpr std::size_t kResultStruct = 32;
+constexpr std::size_t kResultStruct = 48;
 constexpr std::size_t kReadyStruct = 16;
 constexpr std::size_t kNeedFunctionStruct = 8;
 constexpr std::size_t kGaveUpMax = 64u << 10;
@@ -75,7 +75,9 @@ bool kind_is_sent(std::uint8_t kind) {
     case core::ErrorKind::FunctionFailed:
     case core::ErrorKind::DeserializeFailed:
     case core::ErrorKind::PythonMismatch:
+    case core::ErrorKind::EnvironmentFailed:
     case core::ErrorKind::OutOfMemory:
+    case core::ErrorKind::LimitExceeded:
     case core::ErrorKind::Unserializable:
     case core::ErrorKind::ResultTooLarge: return true;
     default: return false;
@@ -210,6 +212,8 @@ bool parse_result(const UpFrame& frame, ResultBody& body) {
   const std::uint64_t traceback = get<std::uint32_t>(bytes, 12);
   body.start_ns = get<std::int64_t>(bytes, 16);
   body.end_ns = get<std::int64_t>(bytes, 24);
+  body.cpu_us = get<std::uint64_t>(bytes, 32);
+  body.peak_rss = get<std::uint64_t>(bytes, 40);
   bytes.remove_prefix(kResultStruct);
   body.memfd_bytes = 0;
   if (frame.memfd) {

@@ -88,6 +88,8 @@ struct ResultBody {
   std::uint16_t flags = 0;
   std::int64_t start_ns = 0;
   std::int64_t end_ns = 0;
+  std::uint64_t cpu_us = 0;
+  std::uint64_t peak_rss = 0;     // bytes; 0: not looked at
   std::uint64_t memfd_bytes = 0;  // with UpFrame::memfd
   std::string_view type;          // the views point into the frame
   std::string_view message;

@@ -24,8 +24,8 @@ std::string up(std::uint8_t type, std::uint64_t seq, std::string body, std::uint
 std::string result_body(std::string type, std::string message, std::string traceback, std::string pickle) {
   return raw<std::uint8_t>(1) + raw<std::uint8_t>(2) + raw<std::uint16_t>(1) +
          raw(static_cast<std::uint32_t>(type.size())) + raw(static_cast<std::uint32_t>(message.size())) +
-         raw(static_cast<std::uint32_t>(traceback.size())) + raw<std::uint64_t>(100) + raw<std::uint64_t>(200) + type +
-         message + traceback + pickle;
+         raw(static_cast<std::uint32_t>(traceback.size())) + raw<std::uint64_t>(100) + raw<std::uint64_t>(200) +
+         raw<std::uint64_t>(30) + raw<std::uint64_t>(4096) + type + message + traceback + pickle;
 }
 
 void feed(FrameReader& reader, std::string_view bytes) {
@@ -132,6 +132,8 @@ TEST(PipeProtocol, ResultIsTakenApart) {
   EXPECT_EQ(result.flags, 1);
   EXPECT_EQ(result.start_ns, 100);
   EXPECT_EQ(result.end_ns, 200);
+  EXPECT_EQ(result.cpu_us, 30u);
+  EXPECT_EQ(result.peak_rss, 4096u);
   EXPECT_EQ(result.type, "Type");
   EXPECT_EQ(result.message, "the message");
   EXPECT_EQ(result.traceback, "the traceback");
@@ -140,7 +142,7 @@ TEST(PipeProtocol, ResultIsTakenApart) {
 
 TEST(PipeProtocol, ResultWithMemfdHasItsSizeBeforeItsTexts) {
   std::string body = result_body("T", "m", "t", "");
-  body.insert(32, raw<std::uint64_t>(5'000'000));
+  body.insert(48, raw<std::uint64_t>(5'000'000));
   UpFrame frame{Up::Result, true, 1, body};
   ResultBody result;
   ASSERT_TRUE(parse_result(frame, result));
@@ -154,12 +156,12 @@ TEST(PipeProtocol, ResultWithMemfdHasItsSizeBeforeItsTexts) {
 TEST(PipeProtocol, ResultsOfWrongShapeAreRefused) {
   const std::string good = result_body("Type", "message", "traceback", "pickle");
   ResultBody result;
-  for (std::size_t length = 0; length < 32; ++length) {
+  for (std::size_t length = 0; length < 48; ++length) {
     EXPECT_FALSE(parse_result({Up::Result, false, 1, std::string_view(good).substr(0, length)}, result)) << length;
   }
-  EXPECT_FALSE(parse_result({Up::Result, false, 1, std::string_view(good).substr(0, 32 + 4 + 7 + 8)}, result));
-  EXPECT_TRUE(parse_result({Up::Result, false, 1, std::string_view(good).substr(0, 32 + 4 + 7 + 9)}, result));
-  for (const int kind : {2, 3, 4, 5, 6, 7, 10, 12, 15, 200}) {
+  EXPECT_FALSE(parse_result({Up::Result, false, 1, std::string_view(good).substr(0, 48 + 4 + 7 + 8)}, result));
+  EXPECT_TRUE(parse_result({Up::Result, false, 1, std::string_view(good).substr(0, 48 + 4 + 7 + 9)}, result));
+  for (const int kind : {2, 3, 4, 5, 6, 7, 15, 200}) {
     std::string bad = good;
     bad[0] = static_cast<char>(kind);
     EXPECT_FALSE(parse_result({Up::Result, false, 1, bad}, result)) << kind;

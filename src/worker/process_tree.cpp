@@ -65,6 +65,14 @@ std::vector<ProcessEntry> list_processes(const std::function<void(const ProcessE
   return all;
 }
 
+std::size_t living_below(pid_t root) {
+  const std::vector<ProcessEntry> all = list_processes();
+  const std::vector<pid_t> below = descendants(all, root);
+  return static_cast<std::size_t>(std::count_if(all.begin(), all.end(), [&](const ProcessEntry& entry) {
+    return !entry.zombie && std::find(below.begin(), below.end(), entry.pid) != below.end();
+  }));
+}
+
 std::vector<pid_t> children(const std::vector<ProcessEntry>& processes, pid_t parent) {
   std::vector<pid_t> found;
   for (const ProcessEntry& entry : processes) {

@@ -23,6 +23,9 @@ std::vector<ProcessEntry> list_processes(const std::function<void(const ProcessE
 // All below `root`, nearest first, without `root`.
 std::vector<pid_t> descendants(const std::vector<ProcessEntry>& processes, pid_t root);
 
+// How many processes that are not zombies are below `root`.
+std::size_t living_below(pid_t root);
+
 std::vector<pid_t> children(const std::vector<ProcessEntry>& processes, pid_t parent);
 
 // Ends `root` and all below it, though we are not its parent (its own parent, the guard, is gone). `root` is stopped

@@ -12,7 +12,7 @@ import sys
 import uuid
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PARTS = ("zygote.py", "pickling.py", "functions.py", "executor.py")
+PARTS = ("zygote.py", "pickling.py", "functions.py", "around.py", "executor.py")
 STUB = """
 import sys, os
 sys.path[:] = [p for p in sys.path if p]
@@ -92,12 +92,12 @@ class Executor:
     def function(self, number, body, facts=0):
         self._send(FUNCTION, 0, struct.pack("<II", number, facts) + body)
 
-    def tasks(self, number, arguments, facts=0, flags=0):
+    def tasks(self, number, arguments, facts=0, flags=0, time_limit_ms=0):
         """Sends them as one write; gives the numbers."""
         first, frames = self.seq + 1, []
         for data in arguments:
             self.seq += 1
-            body = struct.pack("<II16sIIQ", number, facts, uuid.UUID(int=self.seq).bytes, 1, flags, 0) + data
+            body = struct.pack("<II16sIIQ", number, facts, uuid.UUID(int=self.seq).bytes, 1, flags, time_limit_ms) + data
             frames.append(HEADER.pack(len(body), TASK, 0, 0, self.seq) + body)
         os.eventfd_write(self.tokens, len(frames))
         self.sock.sendall(b"".join(frames))
@@ -165,8 +165,8 @@ class Executor:
 
 class Result:
     def __init__(self, body, flags, fds):
-        self.kind, self.made_by, self.flags, *sizes, self.start, self.end = struct.unpack_from("<BBHIIIQQ", body)
-        at = 32
+        self.kind, self.made_by, self.flags, *sizes, self.start, self.end, self.cpu_us, self.peak_rss = struct.unpack_from("<BBHIIIQQQQ", body)
+        at = 48
         size = None
         if flags & 1:
             size = struct.unpack_from("<Q", body, at)[0]

@@ -4,6 +4,7 @@ import pickle
 import random
 import signal
 import struct
+import sys
 import time
 
 import cloudpickle
@@ -255,3 +256,61 @@ def test_fresh_runs_one_task_and_leaves(zygote):
     executor.function(1, by_value(lambda: 5))
     assert pickle.loads(executor.run(1, args()).data) == 5
     assert executor.wait() == 0
+
+
+def test_results_tell_what_the_task_took(executor):
+    def burn(seconds):
+        import time
+
+        kept = bytearray(40 << 20)
+        end = time.process_time() + seconds
+        while time.process_time() < end:
+            kept[0] += kept[0] == 0
+        if seconds:
+            raise ValueError("tired")
+
+    executor.function(1, by_value(burn))
+    executor.function(2, by_value(lambda: 1))
+    result = executor.run(1, args(0.05))
+    assert result.kind == 1 and 50_000 <= result.cpu_us < 5_000_000
+    assert 40 << 20 < result.peak_rss < 1 << 30
+    result = executor.run(2, args())
+    assert result.kind == 0 and result.cpu_us < 50_000, "what the task before took is not its"
+
+
+def test_too_many_open_files_are_a_limit(zygote):
+    def leak(wanted):
+        kept = [open("/dev/null") for _ in range(wanted)]
+        return len(kept)
+
+    executor = zygote.spawn(open_files=32)
+    executor.function(1, by_value(leak))
+    assert pickle.loads(executor.run(1, args(10)).data) == 10
+    result = executor.run(1, args(40))
+    assert (result.kind, result.type) == (12, "OSError") and "Too many open files" in result.message
+    assert pickle.loads(executor.run(1, args(10)).data) == 10
+    executor.kill()
+
+
+def test_a_limit_of_its_own_for_results(zygote):
+    executor = zygote.spawn(max_result=1000, result_limit=1000)
+    executor.function(1, by_value(lambda n: b"x" * n))
+    assert executor.run(1, args(900)).kind == 0
+    result = executor.run(1, args(1100))
+    assert result.kind == 14 and "result_limit" in result.message and "--max-payload" not in result.message
+    executor.kill()
+
+
+@pytest.mark.parametrize("of_arguments", [False, True])
+def test_bytecode_of_another_python_is_refused_and_not_run(executor, of_arguments):
+    """Nothing of it is unpickled: it would crash the interpreter rather than fail."""
+    other = sys.version_info[1] + 1
+    facts = 1 << 16 + other - 8
+    executor.function(1, b"never read" if not of_arguments else by_value(lambda: 1), 0 if of_arguments else facts)
+    result = executor.run(1, b"never read" if of_arguments else args(), facts=facts if of_arguments else 0)
+    assert result.kind == 9
+    for words in (f"Python 3.{other}", sys.version.split()[0], f"--python python3.{other}", f"pickle with Python 3.{sys.version_info[1]}",
+                  "a module that both sides can import"):
+        assert words in result.message, result.message
+    executor.function(2, by_value(lambda: 2))
+    assert pickle.loads(executor.run(2, args()).data) == 2

@@ -142,6 +142,32 @@ TEST_P(Contract, ClaimWithTheSameNumberGivesTheSameAttemptsAgain) {
   EXPECT_EQ(store_.claim(store_.request(session, 2, 5)).attempts.size(), 1u);
 }
 
+TEST_P(Contract, AnAttemptCarriesWhatItsTaskMayTake) {
+  Submission s = store_.submission(store_.function());
+  s.options.isolation = core::Isolation::Fresh;
+  s.options.retries = 3;
+  s.options.retry_delay_ms = 250;
+  s.options.time_limit_ms = 1500;
+  s.options.memory_limit = 64 << 20;
+  const core::Allowance limits{
+      .cpu_ms = 500, .output_bytes = 1 << 20, .result_bytes = 99, .open_files = 64, .processes = 4};
+  s.options.more = core::to_text(limits);
+  store_.submit_one(std::move(s));
+  const SessionId session = store_.session();
+  const ClaimRequest request = store_.request(session, 1, 1);
+  for (int time = 1; time <= 2; ++time) {  // the second answer is made from what the first one left
+    const auto claimed = store_.claim(request);
+    ASSERT_EQ(claimed.attempts.size(), 1u);
+    const core::Attempt& a = claimed.attempts[0];
+    EXPECT_EQ(a.isolation, core::Isolation::Fresh);
+    EXPECT_EQ(a.retries_left, 3u);
+    EXPECT_EQ(a.retry_delay, 250ms);
+    EXPECT_EQ(a.time_limit, 1500ms);
+    EXPECT_EQ(a.memory_limit, 64u << 20);
+    EXPECT_EQ(a.allowance, limits) << core::to_text(a.allowance);
+  }
+}
+
 TEST_P(Contract, UnknownSessionClaimsNothing) {
   store_.submit_one(store_.submission(store_.function()));
   const auto answer = store_.claim(store_.request(SessionId(Uuid{8, 8}), 1, 1));

@@ -70,6 +70,7 @@ std::vector<std::string> RedisModel::submit(const std::vector<NewTask>& batch) {
     t.max_attempts = n.max_attempts;
     t.retries = n.retries;
     t.bytes = n.bytes;
+    t.more = n.more;
     t.delayed = n.delayed;
     if (t.priority != 0) t.seq = ++seq_;
     ages_[n.id] = ++accepted_;
@@ -88,6 +89,11 @@ std::vector<std::string> RedisModel::submit(const std::vector<NewTask>& batch) {
 
 // ---- claims ----
 
+RedisModel::Given RedisModel::given(const std::string& id, const ModelTask& t) {
+  const std::uint32_t left = t.retries > t.retries_used ? t.retries - t.retries_used : 0;
+  return {id, t.token, t.attempt, left, t.suspect, t.more};
+}
+
 void RedisModel::take(const std::string& id, const std::string& session, const std::vector<std::string>& tokens,
                       Claim& out) {
   ModelTask* t = find(id);
@@ -100,8 +106,7 @@ void RedisModel::take(const std::string& id, const std::string& session, const s
   ++t->attempt;
   sessions[session].held[id] = t->token;
   ++held;
-  out.given.push_back(
-      {id, t->token, t->attempt, t->retries > t->retries_used ? t->retries - t->retries_used : 0, t->suspect});
+  out.given.push_back(given(id, *t));
 }
 
 RedisModel::Claim RedisModel::claim(const std::string& sid, std::uint64_t call, const std::vector<std::string>& tokens,
@@ -118,8 +123,7 @@ RedisModel::Claim RedisModel::claim(const std::string& sid, std::uint64_t call, 
     for (const auto& [id, token] : s.given) {
       const ModelTask* t = find(id);
       if (!t || t->terminal() || t->token != token || t->session != sid) continue;
-      out.given.push_back(
-          {id, token, t->attempt, t->retries > t->retries_used ? t->retries - t->retries_used : 0, t->suspect});
+      out.given.push_back(given(id, *t));
     }
     return out;
   }

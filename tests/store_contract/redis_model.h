@@ -20,7 +20,7 @@ struct ModelTask {
   std::uint32_t attempt = 0, losses = 0, kills = 0, retries_used = 0;
   std::uint32_t max_attempts = 0, retries = 0, bytes = 0;
   bool once = false, suspect = false, cancel = false, delayed = false;
-  std::string queue;
+  std::string queue, more;
   int priority = 0;
   std::uint64_t seq = 0;  // of those that are ranked
 
@@ -51,6 +51,7 @@ class RedisModel {
     int priority = 0;
     bool once = false, delayed = false;
     std::uint32_t max_attempts = 0, retries = 0, bytes = 0;
+    std::string more;  // further limits, in the words of to_text(Allowance)
   };
   std::vector<std::string> submit(const std::vector<NewTask>& batch);
 
@@ -58,6 +59,7 @@ class RedisModel {
     std::string id, token;
     std::uint32_t number, retries_left;
     bool suspect;
+    std::string more;
     friend bool operator==(const Given&, const Given&) = default;
   };
   struct Claim {
@@ -98,6 +100,7 @@ class RedisModel {
  private:
   static constexpr std::uint32_t kMaxLosses = 3, kMaxKills = 2;
 
+  static Given given(const std::string& id, const ModelTask& t);
   ModelTask* find(const std::string& id);
   bool is_live(const std::string& session) const;
   void push(const std::string& id, const ModelTask& t, bool to_head);

@@ -124,6 +124,9 @@ class Pair {
       if (rng_.chance(0.1)) s.options.delivery = core::Delivery::AtMostOnce;
       if (rng_.chance(0.2)) s.options.retries = 2;
       if (rng_.chance(0.2)) s.options.max_attempts = 2;
+      if (rng_.chance(0.3))
+        s.options.more =
+            core::to_text({.cpu_ms = rng_.below(3), .processes = static_cast<std::uint32_t>(rng_.below(3))});
       if (rng_.chance(0.05)) s.delay_ms = 3'600'000;
       if (rng_.chance(0.1)) {
         s.idempotency_scope = "x";
@@ -132,7 +135,8 @@ class Pair {
       }
       expected.push_back({to_string(s.id), s.options.queue, s.idempotency_key, to_string(s.body_digest),
                           s.options.priority, s.options.delivery == core::Delivery::AtMostOnce, s.delay_ms > 0,
-                          s.options.max_attempts, s.options.retries, static_cast<std::uint32_t>(s.args.bytes.size())});
+                          s.options.max_attempts, s.options.retries, static_cast<std::uint32_t>(s.args.bytes.size()),
+                          s.options.more});
       batch.push_back(std::move(s));
     }
     for (int times = rng_.chance(0.1) ? 2 : 1; times > 0; --times) submit_and_compare(batch, expected);
@@ -189,14 +193,16 @@ class Pair {
     ASSERT_EQ(real.more, expected.more);
     std::vector<RedisModel::Given> given;
     for (const core::Attempt& a : real.attempts) {
-      given.push_back({to_string(a.task), redis::text_of(a.token), a.number, a.retries_left, a.suspect});
+      given.push_back({to_string(a.task), redis::text_of(a.token), a.number, a.retries_left, a.suspect,
+                       core::to_text(a.allowance)});
       attempts_.push_back({a.task, a.token});
     }
     while (attempts_.size() > 60) attempts_.erase(attempts_.begin());
     const auto shown = [](const std::vector<RedisModel::Given>& all) {
       std::string text;
       for (const auto& g : all)
-        text += g.id + " " + g.token + " " + std::to_string(g.number) + " " + std::to_string(g.retries_left) + "\n";
+        text += g.id + " " + g.token + " " + std::to_string(g.number) + " " + std::to_string(g.retries_left) + " " +
+                g.more + "\n";
       return text;
     };
     ASSERT_EQ(shown(given), shown(expected.given));

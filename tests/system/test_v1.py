@@ -320,4 +320,4 @@ def test_every_route_is_described_with_examples(v1):
                     assert examples, (path, kind)
                     for example in examples:
                         schema.check(example, media["schema"], document)
-    assert len(seen) == 12, seen
+    assert len(seen) == 13, seen

@@ -56,10 +56,10 @@ void print(const Result<PickleReport>& result, long long ns) {
   const auto function = core::check_function(*result);
   std::printf(
       "{\"ok\": true, \"ns\": %lld, \"root\": %s, \"args\": %s, \"data\": %s, \"main\": %s, \"dill\": %s, "
-      "\"cloudpickle\": %s, \"protocol\": %d, \"minor\": %d, \"not_function\": %s",
+      "\"cloudpickle\": %s, \"protocol\": %d, \"pythons\": %d, \"not_function\": %s",
       ns, quoted(core::kind_name(result->root)).c_str(), truth(result->is_args), truth(result->only_data),
-      truth(facts.names_main), truth(facts.names_dill), truth(facts.names_cloudpickle), facts.protocol,
-      facts.python_minor, quoted(function ? "" : function.error().message).c_str());
+      truth(facts.names_main), truth(facts.names_dill), truth(facts.names_cloudpickle), facts.protocol, facts.pythons,
+      quoted(function ? "" : function.error().message).c_str());
 }
 
 }  // namespace

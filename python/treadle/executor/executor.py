@@ -1,4 +1,4 @@
-# Part 4 of 4: the executor: frames, tasks, results (docs/executor-protocol.md, section 3).
+# Part 5 of 5: the executor: frames, tasks, results (docs/executor-protocol.md, section 3).
 
 # ---- the executor --------------------------------------------------------------------------------------------------
 
@@ -6,6 +6,7 @@
 class Executor:
     def __init__(self, settings, picklers, sock, semaphore, stack):
         self.settings, self.picklers = settings, picklers
+        self.pid = _getpid()
         self.sock, self.semaphore = socket.socket(fileno=sock), semaphore
         self.stack = io.FileIO(stack, "w")
         self.mark = bytes.fromhex(settings["mark"])
@@ -18,8 +19,12 @@ class Executor:
         self.frames = collections.deque()
         self.current = None      # whose __main__ is in place
         self.in_user_code = False
+        self.task = self.asked_to_end = None  # (id, attempt, begun, time limit in ns)
+        sys.meta_path.append(TaskModule(self))
         self.since_check = 0
+        self.cpu = _cpu_now()    # when the last result left
         self.worn = False        # something could not be put back: asks to be recycled with the next result
+        self.around = Around(settings)
         self.surroundings = Surroundings()
         self._set_signals()
 
@@ -32,6 +37,7 @@ class Executor:
 
     def _on_term(self, *_):
         if self.in_user_code:
+            self.asked_to_end = self.task
             raise SystemExit("the task was asked to end (SIGTERM)")
 
     # -- frames --
@@ -92,7 +98,7 @@ class Executor:
     # -- the loop --
 
     def run(self):
-        self.send(MSG_READY, 0, READY.pack(1, os.getpid(), sys.version_info[0], sys.version_info[1], 0))
+        self.send(MSG_READY, 0, READY.pack(1, self.pid, sys.version_info[0], sys.version_info[1], 0))
         fresh = self.settings.get("isolation") == "fresh"
         frames = self.frames
         try:
@@ -101,13 +107,13 @@ class Executor:
                     self.read()
                 seq, body, big = frames.popleft()
                 if body is None:
-                    return
+                    return self.around.leave()
                 if not self.take_token():
                     self._drop(seq)
                     continue
                 self.run_task(seq, body, big)
                 if fresh:
-                    return
+                    return self.around.leave()
         except BaseException as error:
             if isinstance(error, OSError) and not isinstance(error, BlockingIOError):
                 why = "its connection to the supervisor was closed or replaced by the function (%s)" % error
@@ -142,7 +148,8 @@ class Executor:
 
     def run_task(self, seq, body, big):
         begun = _now()
-        number, facts, task, _, flags, _ = TASK.unpack_from(body)
+        number, facts, task, attempt, flags, limit_ms = TASK.unpack_from(body)
+        self.task = task, attempt, begun, limit_ms * 1_000_000
         function = self._function(number, seq)
         if function is not self.current:
             if self.current is not None:
@@ -155,6 +162,8 @@ class Executor:
         kind, error, value, made_by = COMPLETED, None, b"", BY_PICKLE
         try:
             try:
+                if self.around.secrets:
+                    self.around.begin()
                 self.in_user_code = True
                 if function.call is None:
                     function.load(self.picklers)
@@ -166,6 +175,8 @@ class Executor:
             kind, error = failed.kind, failed.error
         except BaseException as raised:
             kind, error = FUNCTION_FAILED, raised
+        if _getpid() != self.pid:
+            _exit(0)  # the function has forked, and its child came back here too
         recycle = self._clean(begun, seq, flags)
         if error is None:
             self._send_result(seq, COMPLETED, made_by, recycle, (b"", b"", b""), begun, value)
@@ -183,9 +194,11 @@ class Executor:
             raise Failed(UNSERIALIZABLE, TypeError("the result, a %s, cannot be pickled: %s: %s"
                                                    % (type(value).__name__, type(error).__name__, safe_text(error))))
         if len(data) > self.max_result:
+            own = self.settings.get("result_limit") == self.max_result
             raise Failed(TOO_LARGE, ValueError("the result is %d bytes when pickled, and the limit is %d: return less, write it to a "
-                                               "file or object store and return the name, or start the server with a larger "
-                                               "--max-payload" % (len(data), self.max_result)))
+                                               "file or object store and return the name, or %s" % (
+                                                   len(data), self.max_result, "raise the function's option result_limit"
+                                                   if own else "start the server with a larger --max-payload")))
         return data, made_by
 
     def _clean(self, begun, seq, flags):
@@ -195,7 +208,7 @@ class Executor:
             surroundings.err.flush()
         except (Exception, SystemExit):
             return RECYCLE
-        recycle = surroundings.reset()
+        recycle = surroundings.reset() or self.around.clean()
         self.since_check += 1
         ran = _now() - begun
         if self.since_check >= FULL_CHECK_EVERY or ran > FULL_CHECK_NS:
@@ -223,19 +236,20 @@ class Executor:
     def _send_failure(self, seq, kind, error, recycle, begun, task):
         if kind == FUNCTION_FAILED and isinstance(error, MemoryError) and self.settings.get("memory_limit"):
             kind = OUT_OF_MEMORY
+        if kind == FUNCTION_FAILED and isinstance(error, OSError) and error.errno == EMFILE and self.settings.get("open_files"):
+            kind = LIMIT_EXCEEDED
         name = type(error).__name__
-        message = safe_text(error)
+        message = self.around.hide(safe_text(error))
         if isinstance(error, ModuleNotFoundError):
             message += missing_module_note(error)
         try:
             lines = traceback.format_exception(type(error), error, user_part(error.__traceback__))
-            trace = "".join(lines)
+            trace = self.around.hide("".join(lines))
         except BaseException as problem:
             trace = "<no traceback: %s>" % type(problem).__name__
         head = "Function Failure: %s: %s" % (name, message)
         text = clip(head + "\n\n" + trace).decode("utf-8")
-        identity = task.hex()
-        identity = "-".join((identity[:8], identity[8:12], identity[12:16], identity[16:20], identity[20:]))
+        identity = task_text(task)
         message = clip(message)
         original = self.picklers.original(error) if kind == FUNCTION_FAILED and self.current.from_sdk else b""
         stream = self.failures.stream(error, message.decode("utf-8"), text, identity, original)
@@ -243,7 +257,10 @@ class Executor:
         self._send_result(seq, kind, BY_TEXT, recycle, texts, begun, stream)
 
     def _send_result(self, seq, kind, made_by, flags, texts, begun, data):
-        head = RESULT.pack(kind, made_by, flags, len(texts[0]), len(texts[1]), len(texts[2]), begun, _now())
+        now, cpu = _now(), _cpu_now()
+        peak = _getrusage(_SELF).ru_maxrss << 10 if kind or now - begun > FULL_CHECK_NS else 0
+        head = RESULT.pack(kind, made_by, flags, len(texts[0]), len(texts[1]), len(texts[2]), begun, now, (cpu - self.cpu) // 1000, peak)
+        self.cpu = cpu
         if len(data) <= MEMFD_ABOVE:
             return self.send(MSG_RESULT, seq, b"".join((head, texts[0], texts[1], texts[2], data)))
         memfd = os.memfd_create("result", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)

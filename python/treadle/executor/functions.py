@@ -1,4 +1,4 @@
-# Part 3 of 4: function bodies and arguments, and what a task may have left behind.
+# Part 3 of 5: function bodies and arguments, and what a task may have left behind.
 
 # ---- functions -----------------------------------------------------------------------------------------------------
 
@@ -39,12 +39,19 @@ def from_source(body, main):
 
 
 def check_python(facts, what):
-    minor = facts >> 16 & 255
-    if minor and minor != sys.version_info[1]:
-        raise Failed(PYTHON_MISMATCH, RuntimeError(
-            "the %s holds bytecode of Python 3.%d, and this worker runs %s (%s), which cannot execute it. Ways out: start the worker "
-            "with --python python3.%d; pickle with Python 3.%d; or put the function in a module that both sides can import"
-            % (what, minor, sys.version.split()[0], sys.executable, minor, sys.version_info[1])))
+    """Bits 16 to 23 are the Pythons that can run it, 3.8 first; the last one stands for 3.15 and all later ones."""
+    fitting = facts >> 16 & 255
+    mine = sys.version_info[1]
+    if not fitting or fitting >> min(mine, 15) - 8 & 1:
+        return
+    minors = ["3.%d" % minor for minor in range(8, 16) if fitting >> minor - 8 & 1]
+    if fitting >> 7:
+        minors[1:] = []
+    names = ", ".join(minors[:-1]) + " or " * (len(minors) > 1) + minors[-1] + (" or later" if fitting >> 7 else "")
+    raise Failed(PYTHON_MISMATCH, RuntimeError(
+        "the %s holds bytecode of Python %s, and this worker runs %s (%s), which cannot execute it. Ways out: start the worker "
+        "with --python python%s; pickle with Python 3.%d; or put the function in a module that both sides can import"
+        % (what, names, sys.version.split()[0], sys.executable, minors[-1], mine)))
 
 
 def load_arguments(facts, data, picklers):

@@ -1,4 +1,4 @@
-# Part 1 of 4 of the module _treadle_executor (README.md): what all parts use, and the warm process that executors are forked from.
+# Part 1 of 5 of the module _treadle_executor (README.md): what all parts use, and the warm process that executors are forked from.
 #
 # The parts are put behind one another and compiled as one source on any Python from 3.8 on. Nothing of Treadle needs to be
 # installed where they run, and no name is imported that a user may have as a file of their own: sys.path holds only the
@@ -9,7 +9,7 @@
 from builtins import (AttributeError, BaseException, BlockingIOError, Exception, ImportError, KeyError, MemoryError,
                       ModuleNotFoundError, OSError, RuntimeError, SystemExit, TypeError, ValueError, bytearray, bytes, callable,
                       compile, dict, exec, float, getattr, hasattr, int, isinstance, issubclass, len, list, map, max, memoryview,
-                      min, repr, set, sorted, str, tuple, type)
+                      min, print, property, repr, set, sorted, str, tuple, type)
 import _signal
 import _thread
 import array
@@ -19,6 +19,7 @@ import ctypes
 import faulthandler
 import fcntl
 import gc
+import importlib.machinery
 import io
 import json
 import locale
@@ -27,6 +28,7 @@ import os
 import pickle
 import pickletools
 import resource
+import shutil
 import signal
 import socket
 import struct
@@ -38,7 +40,7 @@ import warnings
 
 HEADER = struct.Struct("<IBBHQ")
 TASK = struct.Struct("<II16sIIQ")
-RESULT = struct.Struct("<BBHIIIQQ")
+RESULT = struct.Struct("<BBHIIIQQQQ")
 PAIR = struct.Struct("<II")
 READY = struct.Struct("<IIHHI")
 SIZE = struct.Struct("<Q")
@@ -48,7 +50,8 @@ MSG_READY, MSG_RESULT, MSG_IDLE, MSG_NEED_FUNCTION, MSG_GAVE_UP = 129, 130, 131,
 FLAG_MEMFD = 1
 
 # Numbers of core::ErrorKind.
-COMPLETED, FUNCTION_FAILED, DESERIALIZE_FAILED, PYTHON_MISMATCH, OUT_OF_MEMORY, UNSERIALIZABLE, TOO_LARGE = 0, 1, 8, 9, 11, 13, 14
+COMPLETED, FUNCTION_FAILED, DESERIALIZE_FAILED, PYTHON_MISMATCH, ENVIRONMENT_FAILED = 0, 1, 8, 9, 10
+OUT_OF_MEMORY, LIMIT_EXCEEDED, UNSERIALIZABLE, TOO_LARGE = 11, 12, 13, 14
 BY_PICKLE, BY_DILL, BY_CLOUDPICKLE, BY_TEXT = 1, 2, 3, 4
 
 MARK_OUTPUT = 1           # task_flags
@@ -64,6 +67,7 @@ FULL_CHECK_NS = 20_000_000    # of a task's run; the check takes 15 us, and afte
 LIKELY_CHECK_NS = 1_000_000
 HIGH_FD = 900             # our descriptors, out of the way of user code that closes or counts its own
 MEMORY_MARGIN = 64 << 20
+EMFILE = 24               # errno: too many open files
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 F_ADD_SEALS, ALL_SEALS = 1033, 15
 PLAIN = frozenset((bytes, bytearray, str, int, float, bool, type(None)))
@@ -71,7 +75,9 @@ SIGNALS = tuple(n for n in (getattr(signal, name, None) for name in ("SIGHUP", "
                 "SIGTERM", "SIGUSR2", "SIGPIPE", "SIGVTALRM", "SIGPROF", "SIGCONT", "SIGWINCH", "SIGIO")) if n is not None)
 
 _pickle_dumps, _pickle_loads = pickle.dumps, pickle.loads
-_os_read, _os_write, _exit, _now = os.read, os.write, os._exit, time.monotonic_ns
+_os_read, _os_write, _exit, _now, _getpid = os.read, os.write, os._exit, time.monotonic_ns, os.getpid
+_stat, _rmtree = os.stat, shutil.rmtree
+_cpu_now, _getrusage, _SELF = time.process_time_ns, resource.getrusage, resource.RUSAGE_SELF
 _getsignal = _signal.getsignal  # signal's own builds an enum each time: 1.5 us, cold 7
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -184,6 +190,9 @@ def become_executor(guard, config, pickler, settings, fds):
         with open("/proc/self/status") as status:
             data = next(int(line.split()[1]) << 10 for line in status if line.startswith("VmData"))
         resource.setrlimit(resource.RLIMIT_DATA, (data + limit + MEMORY_MARGIN, resource.RLIM_INFINITY))
+    files = settings.get("open_files", 0)
+    if files:  # the descriptors of ours are above it, and stay
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     Executor(settings, pickler, *high).run()
 
 

@@ -9,7 +9,7 @@ namespace treadle::store::redis {
 namespace {
 
 constexpr std::uint64_t kScriptBytes = 1 << 20;  // of one script call
-constexpr std::size_t kAttemptWords = 15;        // of an attempt in the answer of claim.lua
+constexpr std::size_t kAttemptWords = 16;        // of an attempt in the answer of claim.lua
 
 std::string_view name_of(core::GiveBack why) {
   switch (why) {
@@ -84,7 +84,7 @@ void Engine::read_claim(std::shared_ptr<ClaimCall> call, const Reply& reply) {
 }
 
 // id, token, number, arguments, function, body_sha256, args_facts, delivery, isolation, suspect, retries, retries_used,
-// retry_delay_ms, time_limit_ms, memory_limit
+// retry_delay_ms, time_limit_ms, memory_limit, more
 void Engine::read_attempt(const std::shared_ptr<ClaimCall>& call, std::size_t at, const Reply& item) {
   const auto& words = item.items;
   const auto id = words.size() == kAttemptWords ? TaskId::parse(words[0].text) : std::nullopt;
@@ -105,6 +105,8 @@ void Engine::read_attempt(const std::shared_ptr<ClaimCall>& call, std::size_t at
   a.retry_delay = std::chrono::milliseconds(number_of(words[12]));
   a.time_limit = std::chrono::milliseconds(number_of(words[13]));
   a.memory_limit = number_of(words[14]);
+  a.allowance = core::allowance_of(words[15].text);
+  a.surroundings = core::surroundings_of(words[15].text);
   const bool foreign = words[6].type == Reply::Type::Nil;
   if (words[3].type != Reply::Type::Nil) {
     give_args(call, at, payload_of(words[3].text, foreign ? nullptr : &words[6]));

@@ -79,7 +79,7 @@ class Executor:
 
     def result(self, seq, payload, kind=0, made_by=1, flags=0, texts=(b'', b'', b'')):
         now = time.monotonic_ns()
-        body = struct.pack('<BBHIIIQQ', kind, made_by, flags, *map(len, texts), self.started, now)
+        body = struct.pack('<BBHIIIQQQQ', kind, made_by, flags, *map(len, texts), self.started, now, 0, 0)
         if len(payload) <= 1 << 20:
             return self.frame(130, seq, body + b''.join(texts) + payload)
         import fcntl

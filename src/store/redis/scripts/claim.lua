@@ -5,7 +5,7 @@ local INLINE, POPS = 360448, 1024 -- base64 of the largest payload that a script
 local skey = session_key(sid)
 local FIELDS = {'task_status', 'token', 'session', 'attempt', 'expires', 'not_before', 'accepted', 'group',
   'idempotency', 'args_bytes', 'function_id', 'body_sha256', 'args_facts', 'delivery', 'isolation', 'suspect',
-  'retries', 'retries_used', 'retry_delay_ms', 'time_limit_ms', 'memory_limit'}
+  'retries', 'retries_used', 'retry_delay_ms', 'time_limit_ms', 'memory_limit', 'more'}
 local attempts, given, held = {}, {}, {}
 
 -- Its arguments, unless they are big: then the caller reads them on another connection.
@@ -17,7 +17,7 @@ end
 
 local function answer(key, f, id, token, attempt)
   attempts[#attempts + 1] = {id, token, attempt, args_of(key, f[10]), f[11], f[12], f[13], f[14], f[15], f[16], f[17],
-    f[18], f[19], f[20], f[21]}
+    f[18], f[19], f[20], f[21], f[22]}
 end
 
 local function replay(text)

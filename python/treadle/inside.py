@@ -1,0 +1,22 @@
+"""For code that runs as a task: the same two names that a worker offers where this package is not installed."""
+
+import sys
+
+_OFFERED = "_treadle_task"  # by the executor
+
+
+def _inside():
+    module = sys.modules.get(_OFFERED)
+    if module is None:
+        raise RuntimeError("this code is not running inside a Treadle task")
+    return module
+
+
+def current_task():
+    """The running task: id, attempt, deadline, remaining(), cancelled."""
+    return _inside().current_task()
+
+
+def log(*values):
+    """Writes a line with the time to the task's output."""
+    _inside().log(*values)

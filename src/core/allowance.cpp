@@ -1,0 +1,63 @@
+#include "core/allowance.h"
+
+#include <charconv>
+#include <limits>
+
+namespace treadle::core {
+namespace {
+
+// Calls f(name, member) for each limit, in the order of the text.
+template <class Limits, class F>
+void each(Limits& limits, F f) {
+  f("cpu_ms", limits.cpu_ms);
+  f("output_bytes", limits.output_bytes);
+  f("result_bytes", limits.result_bytes);
+  f("open_files", limits.open_files);
+  f("processes", limits.processes);
+}
+
+template <class Number>
+void read_into(Number& to, std::string_view text, std::string_view name) {
+  const std::string key = '"' + std::string(name) + "\":";
+  const std::size_t at = text.find(key);
+  if (at == std::string_view::npos) return;
+  text.remove_prefix(at + key.size());
+  while (text.starts_with(' ')) text.remove_prefix(1);
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || number > std::numeric_limits<Number>::max()) return;
+  to = static_cast<Number>(number);
+}
+
+// The last member: the names of limits stand before it, so that no text of a user's can be taken for one.
+constexpr std::string_view kSurroundings = R"("surroundings":)";
+
+}  // namespace
+
+std::string to_text(const Allowance& allowance, std::string_view surroundings) {
+  std::string text;
+  each(allowance, [&](const char* name, std::uint64_t limit) {
+    if (limit == 0) return;
+    text += text.empty() ? "{\"" : ",\"";
+    text.append(name).append("\":").append(std::to_string(limit));
+  });
+  if (!surroundings.empty()) text.append(text.empty() ? "{" : ",").append(kSurroundings).append(surroundings);
+  return text.empty() ? text : text + '}';
+}
+
+Allowance allowance_of(std::string_view text) {
+  Allowance allowance;
+  if (text.empty()) return allowance;  // of nearly every task: this is on the way of each claim
+  text = text.substr(0, text.find(kSurroundings));
+  each(allowance, [&](const char* name, auto& limit) { read_into(limit, text, name); });
+  return allowance;
+}
+
+std::string_view surroundings_of(std::string_view text) {
+  const std::size_t at = text.find(kSurroundings);
+  if (at == std::string_view::npos) return {};
+  text.remove_prefix(at + kSurroundings.size());
+  return text.substr(0, text.size() - 1);  // without the brace that closes the whole
+}
+
+}  // namespace treadle::core
