@@ -129,7 +129,7 @@ TEST(V1, LimitsCanOnlyBeLoweredAndOnlyThoseThatAreSetAreShown) {
     EXPECT_EQ(kept.memory_limit, 2097152u);
     EXPECT_EQ(kept.more, R"({"cpu_ms":500,"output_bytes":1000,"result_bytes":99,"open_files":64,"processes":3})");
   });
-  expect_problem(client.post("/v1/tasks", call(id, R"(, "options": {"file_limit": 15})")), 400, "invalid",
+  expect_problem(client.post("/v1/tasks", call(id, R"(, "options": {"file_limit": 15})")), 400, "invalid-request",
                  "file_limit");
 }
 
