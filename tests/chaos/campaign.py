@@ -64,11 +64,15 @@ def campaign(jobs, seed, out, deadline=None, jobs_at_once=JOBS):
         turn = 0
         while turn == 0 or (deadline and time.monotonic() < deadline):
             futures = [pool.submit(play_if_time, deadline if turn else None, *job, seed + turn) for job in jobs]
-            for future in concurrent.futures.as_completed(futures):
-                line = future.result()
-                if line:
-                    lines.append(line)
-                    tell(line, out)
+            try:
+                for future in concurrent.futures.as_completed(futures):
+                    line = future.result()
+                    if line:
+                        lines.append(line)
+                        tell(line, out)
+            except KeyboardInterrupt:
+                pool.shutdown(cancel_futures=True)  # those that play have heard of it, too, and clean up
+                raise
             turn += 1
     return lines
 

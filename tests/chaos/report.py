@@ -71,15 +71,18 @@ def table_line(row, lines):
         row.name,
         ", ".join(forms),
         f"{len(lines)}" + (f", **{len(failed)} failed**" if failed else ""),
-        *(total(lines, name) for name in ("accepted",)),
+        total(lines, "accepted"),
         "see below" if row.bound is not None else total(lines, "lost"),
-        *(total(lines, name) for name in FIGURES),
+        *("no log" if row.unlogged and name in OF_LOG else total(lines, name) for name in FIGURES),
         recovery,
     ]
     return "| " + " | ".join(str(cell) for cell in cells) + " |\n"
 
 
 FIGURES = ("double_terminal", "stale_applied", "illegal", "at_most_once_twice", "ran_again", "late_refused")
+
+
+OF_LOG = ("double_terminal", "illegal")  # what only the store's log tells
 
 
 def write(path, lines, rows, command):

@@ -8,7 +8,7 @@ import socket
 import sys
 import uuid
 
-from client import PATIENCE, Client, eventually
+from client import Client, client_at, eventually
 from history import redis_side, sqlite_side
 from program import Program, Redis, folder
 from server import Tree, parent
@@ -126,7 +126,7 @@ class Rig(Tree, Client):
         """The table that only grows has to be there before the first task."""
         serve = self.roles["serve"][0]
         self.begin(serve)
-        self.wait_ready()
+        self.wait_ready(path="/livez")
         code = serve.stop(signal.SIGTERM)
         assert code in (0, 130, 143), f"serve ended with {code} at SIGTERM\n{serve.log()}"
         sqlite_side.install_log(self.data / "treadle.db")
@@ -135,11 +135,9 @@ class Rig(Tree, Client):
         """Starts it, or starts it again, and waits until it says that it works."""
         program.start().says(READY[program.role], 60)
 
-    def wait_ready(self, seconds=60):
+    def wait_ready(self, seconds=60, path="/readyz"):
         for port in self.ports:
-            client = Client()
-            client.port = port
-            assert eventually(lambda c=client: answers_ready(c), seconds, every=0.02), self.log()
+            assert eventually(lambda c=client_at(port): answers_yes(c, path), seconds, every=0.02), self.log()
 
     def close(self):
         for program in reversed(self._planned):
@@ -195,9 +193,9 @@ class Rig(Tree, Client):
 READY = {"serve": "listening on", "gateway": "listening on", "dispatcher": "dispatching", "worker": "worker.registered"}
 
 
-def answers_ready(client):
+def answers_yes(client, path):
     try:
-        return client.get("/readyz").status == 200
+        return client.get(path).status == 200
     except OSError:
         return False
 
@@ -208,16 +206,7 @@ def is_below(pid, ancestor):
     return pid == ancestor
 
 
-def stop_tree(pids):
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGSTOP)
-
-
 def continue_tree(pids):
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
-
-
-__all__ = ["PATIENCE", "Rig", "SLOTS", "continue_tree", "eventually", "free_port", "is_below", "stop_tree"]

@@ -20,7 +20,7 @@ class Row:
     strike: object
     options: object = dataclasses.field(default_factory=dict)  # of Rig, or options(scene)
     prepare: object = None  # prepare(scene), before the load
-    hits: object = ()  # names, or hits(scene)
+    hits: tuple = ()
     short: tuple = ()  # cells of the short campaign; () = the first
     rounds: int = 2
     lasts: int = 0  # seconds that the fault itself takes
@@ -29,9 +29,6 @@ class Row:
     bound: float = None  # rows below the promised level: the share that may be lost
     bound_words: str = ""  # the same, for people
     measured: tuple = ()  # their rules that are then measured, not demanded
-
-    def hits_of(self, scene):
-        return self.hits(scene) if callable(self.hits) else self.hits
 
     def short_cells(self):
         return self.short or self.cells[:1]

@@ -159,7 +159,7 @@ def with_clock(scene):
     return {"env": dict.fromkeys(("serve", "gateway", "dispatcher", "worker", "redis"), scene.shim.env)}
 
 
-@row("wall clock +-1 h", "all programs' clocks, Redis's too, step by an hour and back: nothing expires, runs again or stops",
+@row("wall clock +-1 h", "the clocks of all programs, Redis's too, step by an hour: nothing expires, runs again or stops",
      ALL, options=with_clock, hits=("wrong_reads",), short=("sqlite-local", "redis-push"), rounds=1)
 def clock_steps(scene):
     for seconds in (3600, -3600, 0):

@@ -16,11 +16,6 @@ def one_of(programs):
     return programs[next(turns) % len(programs)]
 
 
-def cut_off(scene):
-    """Kills that met tasks of workers: some ran again, or were ended as lost."""
-    return ("in_flight", "requeued")
-
-
 def kill(scene, program, since="begin", again=True):
     """kill -9 of it while tasks run below or behind it, and, after a moment, its successor."""
     with scene.blow(since=since):
@@ -81,7 +76,8 @@ def kill_serve(scene):
     scene.hit("unanswered", scene.unknown_calls() - before)
 
 
-@row("worker kill -9", "its tasks run elsewhere, those that may", APART, hits=cut_off, short=("sqlite-pull", "redis-push"))
+@row("worker kill -9", "its tasks run elsewhere, those that may", APART, hits=("in_flight", "requeued"),
+     short=("sqlite-pull", "redis-push"))
 def kill_worker(scene):
     kill(scene, busy_holder(scene))
 
@@ -128,7 +124,8 @@ LATE_STARTS = ("ran_after_end",)
 
 
 @row("worker stopped 30 s", "it and its executors; what it held runs elsewhere, and its late results are refused", APART,
-     hits=("in_flight", "requeued", "stale"), rounds=1, lasts=30, short=("redis-push", "sqlite-pull"), excused=LATE_STARTS)
+     hits=("in_flight", "requeued", "stale"), rounds=1, lasts=30,
+     short=("redis-push", "sqlite-pull"), excused=LATE_STARTS)
 def stop_worker(scene):
     worker = one_of(scene.rig.roles["worker"])
     scene.hit("in_flight", scene.busy(worker))
@@ -171,7 +168,7 @@ def stop_serve(scene):
 
 
 @row("rolling restart", "SIGTERM of each program in turn: nothing is burnt, no task is lost or fails", ALL,
-     hits=("in_flight", "restarted"), rounds=1, short=("sqlite-local", "redis-push", "redis-pull"),)
+     hits=("in_flight", "restarted"), rounds=1, short=("sqlite-local", "redis-push", "redis-pull"))
 def rolling_restart(scene):
     for program in scene.rig.programs:
         busy_holder(scene)
@@ -186,8 +183,9 @@ def rolling_restart(scene):
 # -- several ---------------------------------------------------------------------------------------------------------
 
 
-@row("two of each, random kills", "two gateways and two dispatchers; any of them and of their workers dies, and comes back",
-     REDIS, options={"gateways": 2, "dispatchers": 2}, hits=("in_flight",), rounds=6, short=("redis-push", "redis-pull"))
+@row("two of each, random kills", "two gateways, two dispatchers: any of them or of their workers dies, and comes back",
+     REDIS, options={"gateways": 2, "dispatchers": 2}, hits=("in_flight",), rounds=6,
+     short=("redis-push", "redis-pull"))
 def random_kills(scene):
     victims = scene.rig.programs
     program = victims[(next(turns) * 7 + scene.seed) % len(victims)]

@@ -121,8 +121,7 @@ def run_and_replay(scene, peer):
         scene.hit("replayed")
 
 
-@row("duplicate worker ids", "a second worker with the id of a live one: the younger fences the older, which registers again",
-     APART, hits=("in_flight", "impersonated", "requeued"), short=("redis-push", "sqlite-pull"), rounds=1)
+@row("duplicate worker ids", "another worker with the id of a live one fences it; it registers again", APART, hits=("in_flight", "impersonated", "requeued"), short=("redis-push", "sqlite-pull"), rounds=1)
 def impersonate(scene):
     worker = scene.rig.roles["worker"][0]
     with scene.blow():

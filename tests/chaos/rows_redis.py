@@ -38,7 +38,8 @@ def kill_always(scene):
 
 @row("redis kill -9, no AOF", "below the promise: `/readyz` says `none`, and all that Redis held may be gone", REDIS,
      options={"appendfsync": ""}, hits=("in_flight", "unanswered", "forgotten"), short=("redis-push",), rounds=1,
-     unlogged=True, bound=1.0, bound_words="everything that was accepted before the kill", measured=("lost", "vanished", "key_has_two_tasks", "conflict_accepted"))
+     unlogged=True, bound=1.0, bound_words="everything that was accepted before the kill",
+     measured=("lost", "vanished", "key_has_two_tasks", "conflict_accepted"))
 def kill_none(scene):
     tasks = int(scene.rig.redis.cli("zcard", "treadle:tasks"))
     redis_dies(scene)
@@ -81,8 +82,8 @@ def number_of(scene, name):
     return int(next(line for line in lines if line.startswith(name + ":")).split(":")[1])
 
 
-@row("redis flushall", "everything is gone, functions too; what comes after it works", REDIS, hits=("in_flight", "forgotten"),
-     short=("redis-pull",))
+@row("redis flushall", "everything is gone, functions too; what comes after it works", REDIS,
+     hits=("in_flight", "forgotten"), short=("redis-pull",))
 def flush_all(scene):
     busy_holder(scene)
     scene.hit("forgotten", int(scene.rig.redis.cli("dbsize")))

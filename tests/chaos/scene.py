@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 
-from client import PATIENCE, eventually
+from client import PATIENCE, client_at, eventually
 from history.checker import check
 from history.client_side import Load
 from history.model import Blow, History
@@ -26,7 +26,7 @@ COUNTERS = {
 
 
 class Totals(threading.Thread):
-    """The counters of the service, over the lives of its gateways: what one life added, up to half a second before its end."""
+    """The counters of the service, over the lives of its gateways, each up to a quarter of a second before its end."""
 
     def __init__(self, rig):
         super().__init__(daemon=True)
@@ -42,7 +42,7 @@ class Totals(threading.Thread):
     def look(self):
         for port in self._rig.ports:
             try:
-                metrics = Reader(port).metrics()
+                metrics = client_at(port).metrics()
             except (OSError, AssertionError, ValueError):
                 continue
             for name, sample in COUNTERS.items():
@@ -55,14 +55,6 @@ class Totals(threading.Thread):
         self._stop_now.set()
         self.join(60)
         self.look()
-
-
-def Reader(port):  # noqa: N802
-    from client import Client
-
-    one = Client()
-    one.port = port
-    return one
 
 
 class Scene:
@@ -181,7 +173,7 @@ class Scene:
         offences = check(history, self.row.excused)
         self.hits.update({name: self.hits.get(name, 0) + int(n) for name, n in self.totals.total.items()})
         self.hits["worker_lost"] = sum(final.kind == "WorkerLost" for final in history.finals.values())
-        missed = [name for name in self.row.hits_of(self) if self.hits.get(name, 0) <= 0]
+        missed = [name for name in self.row.hits if self.hits.get(name, 0) <= 0]
         lost = len(offences.get("lost", []))
         bound = self.row.bound
         if bound is not None and lost <= bound * max(1, len(self.load.accepted)):

@@ -108,3 +108,9 @@ class Client:
                 name, value = line.rsplit(" ", 1)
                 found[name] = float(value)
         return found
+
+
+def client_at(port):
+    one = Client()
+    one.port = port
+    return one

@@ -397,6 +397,6 @@ def test_the_log_of_sqlite_grows_with_every_change(serve, tmp_path):
 
 def test_what_an_answer_means():
     """A fault of the server leaves open whether it was done."""
-    meaning = {200: "ok", 201: "ok", 202: "ok", 404: "refused", 409: "refused", 429: "refused", 500: "unknown", 507: "unknown"}
+    meaning = {200: "ok", 201: "ok", 202: "ok", 404: "refused", 409: "refused", 500: "unknown", 507: "unknown"}
     assert {status: outcome_of(wire.Reply(status, {}, b"")) for status in meaning} == meaning
     assert outcome_of(None) == "unknown"

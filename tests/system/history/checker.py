@@ -1,4 +1,4 @@
-"""Judges a history. Each rule yields a sentence for every offence; no rule looks at timeouts, so load alone offends none."""
+"""Judges a history. Each rule yields a sentence for every offence; none looks at timeouts, so load alone offends none."""
 
 import collections
 
