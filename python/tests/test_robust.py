@@ -1,5 +1,6 @@
 """When something goes away: answers, the server, the parent process, half of the standard library."""
 
+import concurrent.futures
 import os
 import socket
 import subprocess
@@ -169,6 +170,18 @@ def test_unknown_function_of_a_batch_fails_alone(client):
         else:
             assert future.result(20) == n + 1
     assert blocker.result(20) is None
+
+
+def test_calls_that_cannot_run_yet_hide_none_of_those_that_can(client):
+    """More delayed calls than one wait names, and quick ones behind them."""
+    function = client.register(add)
+    delayed = client.submit_many(function, [(n, 1) for n in range(1500)], delay=600)
+    quick = client.submit_many(function, [(n, 2) for n in range(300)])
+    assert [future.result(30) for future in quick] == [n + 2 for n in range(300)]
+    assert not any(future.done() for future in delayed)
+    treadle.futures.take_back(client, delayed)
+    concurrent.futures.wait(delayed, 60)
+    assert all(future.cancelled() for future in delayed)
 
 
 def run(source, *args, env=None, timeout=60):

@@ -165,7 +165,7 @@ class Engine:
         self._overtakes = True  # a wait that follows on the same connection releases the one before it
         self._ready.set()
         tasks = [asyncio.ensure_future(part()) for part in (self._submit_loop, self._wait_loop)]
-        stop = asyncio.ensure_future(self._stop.wait())
+        stop: asyncio.Future[Any] = asyncio.ensure_future(self._stop.wait())
         try:
             await asyncio.wait([*tasks, stop], return_when=asyncio.FIRST_COMPLETED)
             for task in tasks:
