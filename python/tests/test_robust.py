@@ -184,7 +184,7 @@ def test_calls_that_cannot_run_yet_hide_none_of_those_that_can(client):
     assert all(future.cancelled() for future in delayed)
 
 
-def run(source, *args, env=None, timeout=60):
+def run(source, *args, env=None, timeout=200):
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(source), *args],
         env=clean_env(PYTHONPATH=ROOT / "python", **(env or {})),
@@ -367,6 +367,6 @@ def test_pytest_fixtures(tmp_path):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
     )
     assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout + done.stderr

@@ -175,8 +175,8 @@ class Engine:
             self._fail_all(error)
             raise
         finally:
-            for task in (*tasks, stop):
-                task.cancel()
+            for one in (*tasks, stop):
+                one.cancel()
             await asyncio.gather(*tasks, stop, return_exceptions=True)
             for stream in self._streams:
                 stream.close()
