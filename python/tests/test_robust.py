@@ -20,11 +20,16 @@ def add(a, b):
     return a + b
 
 
-class Proxy:
-    """Between client and server. Of answers to submits, every `drop`-th is thrown away with its connection."""
+UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 0\r\nContent-Length: 22\r\n\r\n" + b'{"detail": "too busy"}'
 
-    def __init__(self, port, drop):
-        self.port, self.drop = port, drop
+
+class Proxy:
+    """Between client and server. Of answers to submits only every `drop`-th arrives; the others go with their connection.
+    `refuse`: submits do not reach the server; they are answered 503.
+    """
+
+    def __init__(self, port, drop=1, refuse=False):
+        self.port, self.drop, self.refuse = port, drop, refuse
         self.submits = self.dropped = 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
@@ -48,8 +53,11 @@ class Proxy:
                     request = self._message(near)
                     if request is None:
                         return
-                    far.sendall(request)
-                    answer = self._message(far)
+                    if self.refuse and request.startswith(b"POST /v1/tasks"):
+                        answer = UNAVAILABLE
+                    else:
+                        far.sendall(request)
+                        answer = self._message(far)
                 except OSError:
                     return
                 if answer is None:
@@ -120,6 +128,20 @@ def test_a_proxy_that_sends_one_request_after_the_other(new_server):
         begun = time.monotonic()
         assert [future.result(20) for future in (held, *more)] == [0, 0, 2, 4] and blocked.result(20) is None
         assert time.monotonic() - begun < 10
+    proxy.close()
+
+
+def test_a_server_that_takes_nothing(new_server):
+    """It is asked again for `retry_for` seconds in all, not for each call."""
+    proxy = Proxy(new_server.port, refuse=True)
+    with Client(proxy.url, retry_for=1) as client:
+        futures = client.submit_many(add, [(n, n) for n in range(100)])
+        concurrent.futures.wait(futures, 60)
+        errors = [future.exception() for future in futures]
+        assert {(type(error), error.status, error.detail) for error in errors} == {(treadle.RequestRefused, 503, "too busy")}
+        assert 3 <= proxy.submits < 60, "again, but slower each time"
+        proxy.refuse = False
+        assert client.submit(add, 1, 1).result(30) == 2
     proxy.close()
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _BATCH_TASKS = 2_000  # calls of one request; the server allows 10,000
 _BATCH_TEXT = 8 << 20  # characters of their payloads; the server allows 16 MiB
 _BATCH_FUNCTIONS = 200  # different functions of one request; the server allows 256
+_OF_ONE = (400, 404, 413)  # what one bad call brings upon its whole batch
 _ALONE = 1 << 20  # characters of a payload that is sent in a request of its own
 _QUEUED = 200_000  # calls that wait to be sent; then submit() blocks
 _WAIT = 30.0  # seconds for which the server may hold a wait; it allows 60
@@ -247,14 +248,11 @@ class Engine:
             else:
                 body = '{"tasks":[' + ",".join([future._call.json() for future in batch]) + "]}"
                 ids = (await self._post("/v1/tasks:batch", body))["tasks"]
-        except RequestRefused as error:
-            if len(batch) == 1:
-                batch[0]._fail(error)
-            else:  # nothing of it was accepted; the good ones are, one by one
-                for future in batch:
-                    await self._send([future])
-            return
         except TreadleError as error:
+            if isinstance(error, RequestRefused) and error.status in _OF_ONE and len(batch) > 1:
+                for future in batch:  # nothing of it was accepted; the good ones are, one by one
+                    await self._send([future])
+                return
             for future in batch:
                 future._fail(error)
             return
