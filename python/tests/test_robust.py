@@ -237,6 +237,18 @@ def test_import_starts_nothing(url):
     assert out == "ok\n"
 
 
+def test_a_thread_without_work_ends(url, monkeypatch):
+    monkeypatch.setattr(treadle._engine, "_REST", 0.1)
+    client = Client(url)
+    for n in range(3):
+        assert client.submit(add, n, n).result(30) == 2 * n
+        thread = client._engine._thread
+        if thread is not None:
+            thread.join(30)
+        assert client._engine._thread is None
+    client.close()
+
+
 def test_what_was_submitted_last_is_sent_before_the_process_ends(url):
     """Nobody waits for the futures; the calls are there all the same."""
     run(

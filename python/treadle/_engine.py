@@ -42,6 +42,7 @@ _GATHER = 0.01  # seconds between two waits then
 _IDLE = 0.1  # seconds after a wait that brought nothing although it could have been held: the server stops
 _OVERTAKE = 0.25  # seconds for a held wait to be released by the next one; else something between us keeps it
 _SLOWEST_RETRY = 1.0  # seconds between two tries
+_REST = 30.0  # seconds between two looks whether there is anything to do; after two without, the thread ends
 _FLUSH = 10.0  # seconds that the end of the process waits for calls that were not sent yet
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
@@ -160,7 +161,8 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         self._stop, self._submit_due, self._wait_due = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._submits, self._waits, self._fetches = (Stream(self._transport) for _ in range(3))
-        self._streams = [self._submits, self._waits, self._fetches]
+        streams = self._streams = [self._submits, self._waits, self._fetches]
+        self._idle = False  # at the last look
         self._turn = 0  # of the slices
         self._brought = _LITTLE  # by the last wait
         self._overtakes = True  # a wait that follows on the same connection releases the one before it
@@ -168,9 +170,11 @@ class Engine:
         tasks = [asyncio.ensure_future(part()) for part in (self._submit_loop, self._wait_loop)]
         stop: asyncio.Future[Any] = asyncio.ensure_future(self._stop.wait())
         try:
-            await asyncio.wait([*tasks, stop], return_when=asyncio.FIRST_COMPLETED)
-            for task in tasks:
-                if task.done() and not self._stop.is_set():
+            while not self._rests():
+                done, _ = await asyncio.wait([*tasks, stop], timeout=_REST, return_when=asyncio.FIRST_COMPLETED)
+                if stop in done:
+                    break
+                for task in done:
                     task.result()  # a mistake of ours: threading's hook shows it
         except Exception as error:
             self._fail_all(error)
@@ -179,11 +183,22 @@ class Engine:
             for one in (*tasks, stop):
                 one.cancel()
             await asyncio.gather(*tasks, stop, return_exceptions=True)
-            for stream in self._streams:
+            for stream in streams:
                 stream.close()
             with self.lock:
-                self._thread = self._loop = None
+                if self.here():
+                    self._thread = self._loop = None
                 self.accepted.notify_all()
+
+    def _rests(self) -> bool:
+        """Whether there was nothing to do for so long that the thread may end; the next call starts another."""
+        with self.lock:
+            busy = self._queue or self._sending or self._pending
+            idle, self._idle = self._idle, not busy
+            if busy or not idle:
+                return False
+            self._thread = self._loop = None
+            return True
 
     def _fail_all(self, error: Exception) -> None:
         with self.lock:

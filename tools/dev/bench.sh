@@ -1,6 +1,7 @@
 # ./dev bench [--all] [--sdk] [--reps N] [--n N] [--failing SHARE]: no-op tasks through one request each, every result fetched, 2 slots,
 # 16 connections: the seed design in its best mode and the product, in turn in one run on this machine. Of the product: LOCAL on
 # SQLite, durable and fast; with --all both stores in all three modes, and tasks that sleep 10 ms on 4 slots.
+# With --sdk only the Python SDK, against ProcessPoolExecutor.
 source tools/dev/lib/packages.sh
 source tools/dev/lib/build.sh
 
