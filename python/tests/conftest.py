@@ -29,6 +29,24 @@ def new_server(tmp_path):
     server.close()
 
 
+class Gate:
+    """Calls of until(gate.path, ...) run until the gate is opened: no test hangs on how long something takes."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def open(self):
+        with open(self.path, "w"):
+            pass
+
+
+@pytest.fixture
+def gate(tmp_path):
+    one = Gate(tmp_path / "gate")
+    yield one
+    one.open()
+
+
 @pytest.fixture
 def client(url):
     from treadle import Client

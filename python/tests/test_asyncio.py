@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import os
 import time
 
 import pytest
@@ -15,6 +16,14 @@ def double(n):
 
 def fail(n):
     raise LookupError(n)
+
+
+def until(path, value=None):
+    """For at most a minute, which only a test that fails takes."""
+    end = time.monotonic() + 60
+    while not os.path.exists(path) and time.monotonic() < end:
+        time.sleep(0.005)
+    return value
 
 
 def test_five_thousand_awaited_futures(client):
@@ -37,22 +46,18 @@ def test_await_raises_what_the_function_raised(client):
     assert asyncio.run(main()) == (8, 10)
 
 
-def test_the_loop_turns_while_futures_are_awaited(client):
+def test_the_loop_turns_while_futures_are_awaited(client, gate):
     async def main():
-        ticks = 0
-
         async def tick():
-            nonlocal ticks
-            while True:
-                ticks += 1
-                await asyncio.sleep(0.02)
+            for _ in range(20):
+                await asyncio.sleep(0.01)
+            gate.open()
 
         ticking = asyncio.ensure_future(tick())
-        await client.submit(time.sleep, 0.5)
-        ticking.cancel()
-        return ticks
+        assert await client.submit(until, gate.path, "opened") == "opened"
+        await ticking
 
-    assert asyncio.run(main()) > 10
+    asyncio.run(main())
 
 
 def test_run_in_executor(pool):
@@ -63,10 +68,10 @@ def test_run_in_executor(pool):
     assert asyncio.run(main()) == [2 * n for n in range(50)]
 
 
-def test_timeout_takes_the_call_back(new_server):
+def test_timeout_takes_the_call_back(new_server, gate):
     """One slot is held; what waits behind it is given up by its awaiter."""
     with treadle.Client(new_server.url) as client:
-        holding = client.submit(time.sleep, 1.5)
+        holding = client.submit(until, gate.path, 1)
         waiting = client.submit(double, 1)
 
         async def main():
@@ -75,7 +80,9 @@ def test_timeout_takes_the_call_back(new_server):
 
         asyncio.run(main())
         concurrent.futures.wait([waiting], 20)
-        assert waiting.cancelled() and holding.result(20) is None
+        assert waiting.cancelled()
+        gate.open()
+        assert holding.result(20) == 1
 
 
 async def _awaited(future):

@@ -27,6 +27,14 @@ def sleep_and_return(seconds, value):
     return value
 
 
+def until(path, value=None):
+    """For at most a minute, which only a test that fails takes."""
+    end = time.monotonic() + 60
+    while not os.path.exists(path) and time.monotonic() < end:
+        time.sleep(0.005)
+    return value
+
+
 def raise_value_error(text):
     raise ValueError(text)
 
@@ -115,12 +123,13 @@ def test_map_exception_comes_at_its_place(pool):
         next(results)
 
 
-def test_map_timeout(pool):
+def test_map_timeout(pool, gate):
     seen = []
+    assert pool.submit(abs, -1).result() == 1
     with pytest.raises(cf.TimeoutError):
-        for value in pool.map(time.sleep, [0, 0, 3], timeout=0.7):
+        for value in pool.map(until, ["/", "/", gate.path], [1, 2, 3], timeout=2):
             seen.append(value)
-    assert seen == [None, None]
+    assert seen == [1, 2]
 
 
 def test_map_takes_arguments_as_results_are_taken(pool):
@@ -147,13 +156,11 @@ def test_map_rejects_nonsense(pool):
         pool.map(abs)
 
 
-def test_map_as_results_come(client):
-    def late(n):
-        time.sleep(1.0 if n == 0 else 0)
-        return n
-
-    results = list(client.map(late, range(6), ordered=False))
-    assert sorted(results) == list(range(6)) and results[0] != 0
+def test_map_as_results_come(client, gate):
+    results = client.map(until, [gate.path] + ["/"] * 5, range(6), ordered=False)
+    assert sorted(next(results) for _ in range(5)) == [1, 2, 3, 4, 5]
+    gate.open()
+    assert list(results) == [0]
 
 
 def test_a_million_is_not_needed_to_see_every_item_once(client):
@@ -254,17 +261,20 @@ def test_result_that_cannot_be_pickled(pool):
 # ---- futures
 
 
-def test_wait_and_as_completed(pool):
-    slow, fast = pool.submit(sleep_and_return, 1.2, "slow"), pool.submit(sleep_and_return, 0, "fast")
+def test_wait_and_as_completed(pool, gate):
+    slow, fast = pool.submit(until, gate.path, "slow"), pool.submit(until, "/", "fast")
     done, waiting = cf.wait([slow, fast], return_when=cf.FIRST_COMPLETED)
     assert done == {fast} and waiting == {slow}
-    assert [future.result() for future in cf.as_completed([slow, fast])] == ["fast", "slow"]
-    failed, long = pool.submit(raise_value_error, "x"), pool.submit(time.sleep, 1.5)
-    done, waiting = cf.wait([failed, long], return_when=cf.FIRST_EXCEPTION)
-    assert done == {failed} and waiting == {long}
+    failed = pool.submit(raise_value_error, "x")
+    done, waiting = cf.wait([failed, slow], return_when=cf.FIRST_EXCEPTION)
+    assert done == {failed} and waiting == {slow}
     with pytest.raises(cf.TimeoutError):
-        list(cf.as_completed([long], timeout=0.05))
-    done, waiting = cf.wait([failed, long, slow])
+        list(cf.as_completed([slow], timeout=0.05))
+    ended = cf.as_completed([slow, fast])
+    assert next(ended) is fast
+    gate.open()
+    assert next(ended) is slow and slow.result() == "slow"
+    done, waiting = cf.wait([failed, fast, slow])
     assert len(done) == 3 and not waiting
     assert len(list(cf.as_completed([slow, slow]))) == 1
 
@@ -296,22 +306,23 @@ def test_a_callback_may_submit(pool):
     assert event.wait(20) and second[0].result(20) == 60
 
 
-def test_timeouts(pool):
-    future = pool.submit(sleep_and_return, 1, 5)
+def test_timeouts(pool, gate):
+    future = pool.submit(until, gate.path, 5)
     begun = time.monotonic()
     with pytest.raises(cf.TimeoutError):
         future.result(timeout=0.1)
+    assert time.monotonic() - begun >= 0.1
     with pytest.raises(treadle.ResultTimeout):
         future.exception(timeout=0)
-    assert time.monotonic() - begun < 0.9
     assert not future.done() and not future.cancelled()
+    gate.open()
     assert future.result(30) == 5 and future.done()
 
 
-def test_running_and_cancel(new_server):
+def test_running_and_cancel(new_server, gate):
     """One slot: the first runs, those behind it can be taken back."""
     with treadle.Executor(new_server.url) as pool:
-        running = pool.submit(sleep_and_return, 2.5, "ran")
+        running = pool.submit(until, gate.path, "ran")
         waiting = [pool.submit(sleep_and_return, 30, n) for n in range(3)]
         deadline = time.monotonic() + 20
         while not running.running():
@@ -325,6 +336,7 @@ def test_running_and_cancel(new_server):
                 future.result()
             with pytest.raises(cf.CancelledError):
                 future.exception()
+        gate.open()
         assert running.result(30) == "ran" and not running.cancel()
 
 
@@ -354,26 +366,27 @@ def test_shutdown_waits(url):
     pool.shutdown()
 
 
-def test_shutdown_without_waiting(url):
+def test_shutdown_without_waiting(url, gate):
     with treadle.Client(url) as client:
         pool = treadle.Executor(client)
-        future = pool.submit(sleep_and_return, 0.5, 1)
-        begun = time.monotonic()
+        future = pool.submit(until, gate.path, 1)
         pool.shutdown(wait=False)
-        assert time.monotonic() - begun < 0.4
+        assert not future.done()
+        gate.open()
         assert future.result(20) == 1
         assert client.submit(mul, 2, 2).result() == 4, "the client was not the executor's to close"
 
 
-def test_shutdown_cancels_what_has_not_begun(new_server):
+def test_shutdown_cancels_what_has_not_begun(new_server, gate):
     pool = treadle.Executor(new_server.url)
-    first = pool.submit(sleep_and_return, 1, "first")
-    others = [pool.submit(sleep_and_return, 30, n) for n in range(200)]
+    first = pool.submit(until, gate.path, "first")
+    others = [pool.submit(sleep_and_return, 30, n) for n in range(60)]
     while first.status() != "RUNNING":
         time.sleep(0.02)
-    begun = time.monotonic()
+    at_last = threading.Thread(target=lambda: (cf.wait(others), gate.open()))
+    at_last.start()
     pool.shutdown(cancel_futures=True)
-    assert time.monotonic() - begun < 25
+    at_last.join()
     assert first.result() == "first"
     assert all(future.cancelled() for future in others)
 

@@ -1,5 +1,6 @@
 """When something goes away: answers, the server, the parent process, half of the standard library."""
 
+import concurrent.futures
 import os
 import socket
 import subprocess
@@ -19,11 +20,16 @@ def add(a, b):
     return a + b
 
 
-class Proxy:
-    """Between client and server. Of answers to submits, every `drop`-th is thrown away with its connection."""
+UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 0\r\nContent-Length: 22\r\n\r\n" + b'{"detail": "too busy"}'
 
-    def __init__(self, port, drop):
-        self.port, self.drop = port, drop
+
+class Proxy:
+    """Between client and server. Of answers to submits only every `drop`-th arrives; the others go with their connection.
+    `refuse`: submits do not reach the server; they are answered 503.
+    """
+
+    def __init__(self, port, drop=1, refuse=False):
+        self.port, self.drop, self.refuse = port, drop, refuse
         self.submits = self.dropped = 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
@@ -47,8 +53,11 @@ class Proxy:
                     request = self._message(near)
                     if request is None:
                         return
-                    far.sendall(request)
-                    answer = self._message(far)
+                    if self.refuse and request.startswith(b"POST /v1/tasks"):
+                        answer = UNAVAILABLE
+                    else:
+                        far.sendall(request)
+                        answer = self._message(far)
                 except OSError:
                     return
                 if answer is None:
@@ -122,6 +131,20 @@ def test_a_proxy_that_sends_one_request_after_the_other(new_server):
     proxy.close()
 
 
+def test_a_server_that_takes_nothing(new_server):
+    """It is asked again for `retry_for` seconds in all, not for each call."""
+    proxy = Proxy(new_server.port, refuse=True)
+    with Client(proxy.url, retry_for=1) as client:
+        futures = client.submit_many(add, [(n, n) for n in range(100)])
+        concurrent.futures.wait(futures, 60)
+        errors = [future.exception() for future in futures]
+        assert {(type(error), error.status, error.detail) for error in errors} == {(treadle.RequestRefused, 503, "too busy")}
+        assert 3 <= proxy.submits < 60, "again, but slower each time"
+        proxy.refuse = False
+        assert client.submit(add, 1, 1).result(30) == 2
+    proxy.close()
+
+
 def test_server_restarts_while_calls_are_under_way(new_server):
     with Client(new_server.url) as client:
         function = client.register(add)
@@ -171,7 +194,19 @@ def test_unknown_function_of_a_batch_fails_alone(client):
     assert blocker.result(20) is None
 
 
-def run(source, *args, env=None, timeout=60):
+def test_calls_that_cannot_run_yet_hide_none_of_those_that_can(client):
+    """More delayed calls than one wait names, and quick ones behind them."""
+    function = client.register(add)
+    delayed = client.submit_many(function, [(n, 1) for n in range(1500)], delay=600)
+    quick = client.submit_many(function, [(n, 2) for n in range(300)])
+    assert [future.result(30) for future in quick] == [n + 2 for n in range(300)]
+    assert not any(future.done() for future in delayed)
+    treadle.futures.take_back(client, delayed)
+    concurrent.futures.wait(delayed, 60)
+    assert all(future.cancelled() for future in delayed)
+
+
+def run(source, *args, env=None, timeout=200):
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(source), *args],
         env=clean_env(PYTHONPATH=ROOT / "python", **(env or {})),
@@ -200,6 +235,18 @@ def test_import_starts_nothing(url):
         url,
     )
     assert out == "ok\n"
+
+
+def test_a_thread_without_work_ends(url, monkeypatch):
+    monkeypatch.setattr(treadle._engine, "_REST", 0.1)
+    client = Client(url)
+    for n in range(3):
+        assert client.submit(add, n, n).result(30) == 2 * n
+        thread = client._engine._thread
+        if thread is not None:
+            thread.join(30)
+        assert client._engine._thread is None
+    client.close()
 
 
 def test_what_was_submitted_last_is_sent_before_the_process_ends(url):
@@ -354,6 +401,6 @@ def test_pytest_fixtures(tmp_path):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
     )
     assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout + done.stderr

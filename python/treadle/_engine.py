@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _BATCH_TASKS = 2_000  # calls of one request; the server allows 10,000
 _BATCH_TEXT = 8 << 20  # characters of their payloads; the server allows 16 MiB
 _BATCH_FUNCTIONS = 200  # different functions of one request; the server allows 256
+_OF_ONE = (400, 404, 413)  # what one bad call brings upon its whole batch
 _ALONE = 1 << 20  # characters of a payload that is sent in a request of its own
 _QUEUED = 200_000  # calls that wait to be sent; then submit() blocks
 _WAIT = 30.0  # seconds for which the server may hold a wait; it allows 60
@@ -41,6 +42,7 @@ _GATHER = 0.01  # seconds between two waits then
 _IDLE = 0.1  # seconds after a wait that brought nothing although it could have been held: the server stops
 _OVERTAKE = 0.25  # seconds for a held wait to be released by the next one; else something between us keeps it
 _SLOWEST_RETRY = 1.0  # seconds between two tries
+_REST = 30.0  # seconds between two looks whether there is anything to do; after two without, the thread ends
 _FLUSH = 10.0  # seconds that the end of the process waits for calls that were not sent yet
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
@@ -159,30 +161,44 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         self._stop, self._submit_due, self._wait_due = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._submits, self._waits, self._fetches = (Stream(self._transport) for _ in range(3))
-        self._streams = [self._submits, self._waits, self._fetches]
+        streams = self._streams = [self._submits, self._waits, self._fetches]
+        self._idle = False  # at the last look
         self._turn = 0  # of the slices
         self._brought = _LITTLE  # by the last wait
         self._overtakes = True  # a wait that follows on the same connection releases the one before it
         self._ready.set()
         tasks = [asyncio.ensure_future(part()) for part in (self._submit_loop, self._wait_loop)]
-        stop = asyncio.ensure_future(self._stop.wait())
+        stop: asyncio.Future[Any] = asyncio.ensure_future(self._stop.wait())
         try:
-            await asyncio.wait([*tasks, stop], return_when=asyncio.FIRST_COMPLETED)
-            for task in tasks:
-                if task.done() and not self._stop.is_set():
+            while not self._rests():
+                done, _ = await asyncio.wait([*tasks, stop], timeout=_REST, return_when=asyncio.FIRST_COMPLETED)
+                if stop in done:
+                    break
+                for task in done:
                     task.result()  # a mistake of ours: threading's hook shows it
         except Exception as error:
             self._fail_all(error)
             raise
         finally:
-            for task in (*tasks, stop):
-                task.cancel()
+            for one in (*tasks, stop):
+                one.cancel()
             await asyncio.gather(*tasks, stop, return_exceptions=True)
-            for stream in self._streams:
+            for stream in streams:
                 stream.close()
             with self.lock:
-                self._thread = self._loop = None
+                if self.here():
+                    self._thread = self._loop = None
                 self.accepted.notify_all()
+
+    def _rests(self) -> bool:
+        """Whether there was nothing to do for so long that the thread may end; the next call starts another."""
+        with self.lock:
+            busy = self._queue or self._sending or self._pending
+            idle, self._idle = self._idle, not busy
+            if busy or not idle:
+                return False
+            self._thread = self._loop = None
+            return True
 
     def _fail_all(self, error: Exception) -> None:
         with self.lock:
@@ -247,14 +263,11 @@ class Engine:
             else:
                 body = '{"tasks":[' + ",".join([future._call.json() for future in batch]) + "]}"
                 ids = (await self._post("/v1/tasks:batch", body))["tasks"]
-        except RequestRefused as error:
-            if len(batch) == 1:
-                batch[0]._fail(error)
-            else:  # nothing of it was accepted; the good ones are, one by one
-                for future in batch:
-                    await self._send([future])
-            return
         except TreadleError as error:
+            if isinstance(error, RequestRefused) and error.status in _OF_ONE and len(batch) > 1:
+                for future in batch:  # nothing of it was accepted; the good ones are, one by one
+                    await self._send([future])
+                return
             for future in batch:
                 future._fail(error)
             return

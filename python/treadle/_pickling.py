@@ -11,7 +11,7 @@ import threading
 import types
 from typing import Any, Callable
 
-import cloudpickle
+import cloudpickle  # type: ignore[import-untyped,unused-ignore]
 
 from .errors import NotPicklable
 
@@ -152,7 +152,7 @@ def loads(data: bytes) -> Any:
         return pickle.loads(data)
     except Exception:
         try:
-            import dill
+            import dill  # type: ignore[import-untyped,unused-ignore]
         except ImportError:
             dill = None
         if dill is None:

@@ -16,7 +16,7 @@ def with_progress(results: Iterable[R], sources: Sequence[Any], progress: bool) 
         return iter(results)
     total = min((len(source) for source in sources if hasattr(source, "__len__")), default=None)
     try:
-        from tqdm.auto import tqdm
+        from tqdm.auto import tqdm  # type: ignore[import-untyped,unused-ignore]
     except ImportError:
         return _line(results, total) if sys.stderr.isatty() else iter(results)
     return iter(tqdm(results, total=total, unit="call"))

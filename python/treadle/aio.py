@@ -23,6 +23,7 @@ class AsyncClient:
 
     @property
     def client(self) -> Client:
+        """The Client that does the work."""
         if self._made is None:
             self._made = Client(**self._how)
         return self._made

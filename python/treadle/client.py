@@ -55,6 +55,7 @@ class Client:
 
     @property
     def url(self) -> str:
+        """Of the server."""
         return self._transport.url
 
     # ---- functions ----

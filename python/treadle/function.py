@@ -70,6 +70,7 @@ class Function(Generic[R]):
 
     @property
     def client(self) -> Client:
+        """Where its remote calls go."""
         if self._client is None:
             from .client import default_client
 

@@ -83,8 +83,11 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg]
             raise ResultTimeout(f"{task} has not ended after {timeout} s") from None
         if self._outcome is None:
             return failed  # it never became a task
-        if self._value is _UNDECODED and self._error is None:
-            self._decode(*self._outcome)
+        with self._condition:
+            if self._value is _UNDECODED and self._error is None:
+                status, kind, text = self._outcome
+                self._decode(status, kind, text)
+                self._outcome = (status, kind, None)  # the text is not needed twice
         return self._error
 
     def cancel(self) -> bool:
@@ -204,7 +207,7 @@ class Future(concurrent.futures.Future, Generic[R]):  # type: ignore[type-arg]
             if status == "FAILED":
                 super().set_exception(TaskFailed("not decoded yet", self._task_id))
             else:
-                super().set_result(None)  # type: ignore[arg-type]
+                super().set_result(None)
 
     def _fail(self, error: BaseException) -> None:
         if not self.done():

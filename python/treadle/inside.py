@@ -1,22 +1,25 @@
 """For code that runs as a task: the same two names that a worker offers where this package is not installed."""
 
+from __future__ import annotations
+
 import sys
+from typing import Any
 
 _OFFERED = "_treadle_task"  # by the executor
 
 
-def _inside():
+def _inside() -> Any:
     module = sys.modules.get(_OFFERED)
     if module is None:
         raise RuntimeError("this code is not running inside a Treadle task")
     return module
 
 
-def current_task():
+def current_task() -> Any:
     """The running task: id, attempt, deadline, remaining(), cancelled."""
     return _inside().current_task()
 
 
-def log(*values):
+def log(*values: object) -> None:
     """Writes a line with the time to the task's output."""
     _inside().log(*values)

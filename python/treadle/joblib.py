@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from joblib.parallel import AutoBatchingMixin, ParallelBackendBase, register_parallel_backend
+from joblib.parallel import AutoBatchingMixin, ParallelBackendBase, register_parallel_backend  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
 from .client import Client, default_client
 

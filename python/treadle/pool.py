@@ -33,6 +33,7 @@ class Executor(concurrent.futures.Executor):
 
     @property
     def client(self) -> Client:
+        """The Client that it calls through."""
         return self._client
 
     def submit(self, fn: Callable[..., R], /, *args: Any, **kwargs: Any) -> Future[R]:
@@ -52,7 +53,7 @@ class Executor(concurrent.futures.Executor):
         self._client._engine.submit((future,))
         return future
 
-    def map(  # type: ignore[override]
+    def map(
         self,
         fn: Callable[..., R],
         *iterables: Iterable[Any],
