@@ -72,6 +72,8 @@ std::uint8_t PickleMachine::code_shape(std::size_t from, std::uint64_t items) {
   const PickleValue& code = stack_[numbers + 1];
   const std::uint8_t walked = code.kind == PickleKind::Bytes ? code.tag : 0;
   if (items >= 18) {
+    constexpr std::uint8_t kAnyNew = 15;  // protocol 2 has no bytes, but calls that make them
+    if (code.kind != PickleKind::Bytes) return kShapeCode | kShapeCodeNew | kAnyNew;
     const auto known = static_cast<std::uint8_t>(walked >> 3 & 7);
     return kShapeCode | kShapeCodeNew | (known ? known : kLater);
   }

@@ -141,6 +141,14 @@ def test_this_python_is_told_when_its_bytecode_is_its_own():
         assert pythons(check.verdicts([dumps(many_calls)])[0]) == {sys.version_info.minor}
 
 
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("library", [dill, cloudpickle], ids=lambda library: library.__name__)
+def test_no_protocol_hides_that_this_python_can_run_it(library, protocol):
+    """Protocol 2 has no bytes: bytecode is the result of a call there, and tells nothing."""
+    result = check.verdicts([library.dumps(lambda x: [len(str(i)) for i in range(x)], protocol)])[0]
+    assert result["ok"] and sys.version_info.minor in pythons(result)
+
+
 def other_pythons():
     """Interpreters of other minor versions, on PATH or put there by pyenv; their standard library is enough."""
     on_path = [shutil.which(f"python3.{minor}") for minor in range(8, 14) if minor != sys.version_info.minor]
