@@ -283,7 +283,9 @@ void PickleVerifier::push_body(unsigned char op, std::string_view body) {
 
 void PickleVerifier::open_body(unsigned char op, std::uint64_t size) {
   const PickleKind kind = body_kind(op);
-  const std::uint8_t tag = kind == PickleKind::Str ? std::uint8_t{pickle_tag::kNameUnfit} : pickle_tag::kNothing;
+  const std::uint8_t tag = kind == PickleKind::Str     ? std::uint8_t{pickle_tag::kNameUnfit}
+                           : kind == PickleKind::Bytes ? kUnreadCode
+                                                       : std::uint8_t{pickle_tag::kNothing};
   const float weight = kind == PickleKind::BigInt ? 1 + static_cast<float>(size / 64) : body_weight(size);
   if (const char* why = machine_.push(kind, tag, 0, weight)) return fault(why);
   body_left_ = size;

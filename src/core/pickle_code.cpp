@@ -135,7 +135,8 @@ bool walks(const UnitTable& units, std::string_view code) {
 }  // namespace
 
 std::uint8_t bytecode_versions(std::string_view code) {
-  if (code.size() < 4 || code.size() % 2 || code.size() > kLongestCode) return 0;
+  if (code.size() > kLongestCode) return kUnreadCode;
+  if (code.size() < 4 || code.size() % 2) return 0;
   std::uint8_t versions = old_versions(code);
   for (std::size_t i = 0; i < kVersions.size(); ++i) {
     if (begins_like(kVersions[i], code) && walks(kUnits[i], code)) versions |= static_cast<std::uint8_t>(8u << i);

@@ -70,16 +70,15 @@ std::uint8_t PickleMachine::code_shape(std::size_t from, std::uint64_t items) {
   const std::size_t numbers = from + items % 2;
   if (stack_[numbers].kind != PickleKind::Int || stack_[numbers].link != 5) return kNothing;
   const PickleValue& code = stack_[numbers + 1];
-  const std::uint8_t walked = code.kind == PickleKind::Bytes ? code.tag : 0;
+  // Protocol 2 has no bytes, but calls that make them.
+  const std::uint8_t walked = code.kind == PickleKind::Bytes ? code.tag : kUnreadCode;
   if (items >= 18) {
-    constexpr std::uint8_t kAnyNew = 15;  // protocol 2 has no bytes, but calls that make them
-    if (code.kind != PickleKind::Bytes) return kShapeCode | kShapeCodeNew | kAnyNew;
-    const auto known = static_cast<std::uint8_t>(walked >> 3 & 7);
+    const auto known = static_cast<std::uint8_t>(walked >> 3 & 15);
     return kShapeCode | kShapeCodeNew | (known ? known : kLater);
   }
   if (items == 17) return kShapeCode | k310;
   const std::size_t lines = numbers + 1 + kLines;
-  const bool both = code.kind == PickleKind::Bytes && lines < stack_.size() && stack_[lines].kind == PickleKind::Bytes;
+  const bool both = walked != kUnreadCode && lines < stack_.size() && stack_[lines].kind == PickleKind::Bytes;
   if (both && covers(stack_[lines].depth, code.depth)) return kShapeCode | k310;
   const std::uint8_t possible = both ? kBefore310 : kBefore310 | k310;
   return kShapeCode | (walked & possible ? walked & possible : possible);
