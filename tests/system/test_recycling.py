@@ -37,10 +37,11 @@ def test_memory_that_tasks_leave_is_bounded(serve):
         ids = [server.execute(function_id, 10) for _ in range(20)]
         pids += [server.value(task_id) for task_id in ids]
         highest = max(highest, pss(server) - before)
+    print(f"at most {highest >> 20} MiB above the beginning, {len(set(pids))} processes")
     assert len(set(pids)) >= 8 and len(pids) == 200
-    # Each may go over by what it leaks until the next look (10 calls of 20 ms or more), and one that leaves is there
-    # beside its successor for a moment.
-    assert highest < 4 * (100 + 10 * 10) << 20, highest >> 20
+    # Each may go over by what it leaks until the next look: 10 calls, as each takes 20 ms, and the one that is on its way.
+    # (Measured: 164 to 203 MiB on a loaded machine, which makes fewer calls between two looks.)
+    assert highest < 2 * (100 + 11 * 10) << 20, highest >> 20
     assert "executor.too_big" in server.log()
 
 

@@ -170,6 +170,8 @@ class Executor:
                 args, kwargs = load_arguments(facts, body[40:] if big is None else big, self.picklers)
                 value, made_by = self._call(function, args, kwargs)
             finally:
+                if _gettrace() is not None:
+                    _settrace(None)  # it would run, and raise, in our own code
                 self.in_user_code = False
         except Failed as failed:
             kind, error = failed.kind, failed.error
@@ -185,6 +187,8 @@ class Executor:
 
     def _call(self, function, args, kwargs):
         value = function.call(*args, **kwargs)
+        if _gettrace() is not None:
+            _settrace(None)
         if isinstance(value, types.CoroutineType):
             value.close()
             raise TypeError("async functions are not supported yet: let the function run its own loop with asyncio.run(...)")

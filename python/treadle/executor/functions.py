@@ -94,7 +94,10 @@ class Surroundings:
         self.path = list(sys.path)
         self.recursion = sys.getrecursionlimit()
         self.locale = locale.setlocale(locale.LC_ALL)
-        self.builtins = dict(builtins.__dict__)
+        self.modules = [(module.__dict__, dict(module.__dict__)) for module in (builtins, os, time, signal, io, pickle)]
+        self.collector = gc.get_threshold()
+        self.switch = sys.getswitchinterval()
+        self.limits = [(which, resource.getrlimit(which)) for which in RLIMITS]
         self.handlers = {}
         self.children = self._open_children()
 
@@ -103,23 +106,41 @@ class Surroundings:
 
     def reset(self):
         """After every task. True: something cannot be put back."""
-        if os.environ._data != self.environ:
-            os.environ.clear()
-            os.environ.update({os.fsdecode(k): os.fsdecode(v) for k, v in self.environ.items()})
-        return _thread._count() > self.threads
+        try:
+            if os.environ._data != self.environ:
+                self._reset_modules()  # what follows is Python code of os, which uses builtins
+                os.environ.clear()
+                os.environ.update({os.fsdecode(k): os.fsdecode(v) for k, v in self.environ.items()})
+            return _thread._count() > self.threads
+        except BaseException:
+            return True
+
+    def _reset_modules(self):
+        """What was patched in builtins and in modules that nearly everything uses."""
+        for now, then in self.modules:
+            if now != then:
+                now.clear()
+                now.update(then)
+
+    def _reset_limits(self):
+        for which, limits in self.limits:
+            if resource.getrlimit(which) != limits:
+                resource.setrlimit(which, limits)  # a hard one that was lowered stays so: then it is replaced
 
     def reset_all(self):
         """The full check; builtins first, since the others use them. True: something cannot be put back."""
         try:
-            if builtins.__dict__ != self.builtins:
-                builtins.__dict__.clear()
-                builtins.__dict__.update(self.builtins)
+            self._reset_modules()
+            self._reset_limits()
             for number in SIGNALS:
                 if _getsignal(number) != self.handlers[number]:
                     signal.signal(number, self.handlers[number])
             sys.setrecursionlimit(self.recursion)
             if locale.setlocale(locale.LC_ALL) != self.locale:
                 locale.setlocale(locale.LC_ALL, self.locale)
+            sys.setswitchinterval(self.switch)
+            gc.set_threshold(*self.collector)
+            gc.enable()
             sys.settrace(None)
             sys.setprofile(None)
         except BaseException:

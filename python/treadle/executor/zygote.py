@@ -74,9 +74,12 @@ PLAIN = frozenset((bytes, bytearray, str, int, float, bool, type(None)))
 SIGNALS = tuple(n for n in (getattr(signal, name, None) for name in ("SIGHUP", "SIGINT", "SIGQUIT", "SIGALRM", "SIGCHLD",
                 "SIGTERM", "SIGUSR2", "SIGPIPE", "SIGVTALRM", "SIGPROF", "SIGCONT", "SIGWINCH", "SIGIO")) if n is not None)
 
+RLIMITS = (resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE, resource.RLIMIT_CPU, resource.RLIMIT_DATA, resource.RLIMIT_AS, resource.RLIMIT_NPROC)
+
 _pickle_dumps, _pickle_loads = pickle.dumps, pickle.loads
 _os_read, _os_write, _exit, _now, _getpid = os.read, os.write, os._exit, time.monotonic_ns, os.getpid
 _stat, _rmtree = os.stat, shutil.rmtree
+_gettrace, _settrace = sys.gettrace, sys.settrace
 _cpu_now, _getrusage, _SELF = time.process_time_ns, resource.getrusage, resource.RUSAGE_SELF
 _getsignal = _signal.getsignal  # signal's own builds an enum each time: 1.5 us, cold 7
 _libc = ctypes.CDLL(None, use_errno=True)
