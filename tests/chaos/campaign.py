@@ -22,7 +22,7 @@ import rows_redis  # noqa: E402, F401
 from rows import ROWS  # noqa: E402
 from scene import Scene  # noqa: E402
 
-JOBS = 3  # rows side by side: most of a row is waiting
+JOBS = 5  # rows side by side: most of a row is waiting
 ROW_LIMIT = 900  # seconds after which a row has hung
 
 
@@ -100,7 +100,7 @@ def chosen(names):
     if not names:
         return list(ROWS.values())
     found = []
-    for name in names.split(","):
+    for name in [names] if names in ROWS else map(str.strip, names.split(",")):
         matches = [row for row in ROWS.values() if row.name == name] or [
             row for row in ROWS.values() if row.name.startswith(name)
         ]

@@ -97,6 +97,14 @@ def worker_died():
     return one.end(2, None, "", "FAILED", "WorkerLost").look(2, "FAILED", "lost")
 
 
+def worker_slept():
+    """It begins its attempt when another has already been given out, and has run: what counts is the number."""
+    one = Story().submit(1).claim(1, "a").blow().requeue(1).claim(1, "b").run(1, "n2").end(1, "n2", "b")
+    one.h.runs[-1].attempt = 2
+    one.h.runs.append(Run(1, "n1", 6, one.tick(), one.tick(), attempt=1))
+    return one
+
+
 def answers_lost():
     """Submits without an answer: one arrived, one did not, one was repeated under its key."""
     one = Story().submit(1, "unknown").claim(1, "a").run(1, "n1").end(1, "n1", "a")
@@ -122,7 +130,7 @@ def flushed():
     return one.look(1, "404").look(2, "404").whole(3)
 
 
-GOOD = [plain, worker_died, answers_lost, cancelled, flushed]
+GOOD = [plain, worker_died, worker_slept, answers_lost, cancelled, flushed]
 
 
 @pytest.mark.parametrize("story", GOOD)
@@ -211,6 +219,14 @@ def takes_a_late_result(one):
     one.end(9, "n8", "b")
 
 
+def takes_the_result_of_a_sleeper(one):
+    """The first attempt begins late, while the second runs, and its result counts."""
+    one.submit(9).claim(9, "a").blow().requeue(9).claim(9, "b").run(9, "second")
+    one.h.runs[-1].attempt = 2
+    one.h.runs.append(Run(9, "first", 6, one.tick(), one.tick(), attempt=1))
+    one.end(9, "first", "b")
+
+
 def takes_an_old_token(one):
     one.submit(9).claim(9, "a").blow().requeue(9).claim(9, "b").run(9, "n9").end(9, "n9", "a")
 
@@ -290,6 +306,7 @@ BAD = [
     (returns_another_s_value, "wrong_value"),
     (completes_though_it_raised, "wrong_value"),
     (takes_a_late_result, "stale_result"),
+    (takes_the_result_of_a_sleeper, "stale_result"),
     (takes_an_old_token, "stale_token"),
     (ends_twice, "terminal_twice"),
     (goes_back_after_its_end, "illegal_transition"),
@@ -337,13 +354,13 @@ def test_runs_are_read_as_user_code_wrote_them(tmp_path):
     with pytest.raises(ValueError) as failed:
         work(str(file.path), 8, 0, True)
     with open(file.path, "a") as out:
-        out.write("start 9 abc 1 1000000")
+        out.write("start 9 abc 1 1000000000 ")
     first, second = file.look()
     assert (first.key, first.nonce) == (key, nonce) and first.started <= first.ended and file.open() == []
     assert str(failed.value) == f"8 {second.nonce}"
     with open(file.path, "a") as out:
-        out.write("000\n")
-    assert file.look()[2].started == 1.0 and [run.key for run in file.open()] == [9]
+        out.write("4\n")
+    assert file.look()[2].started == 1.0 and file.look()[2].attempt == 4 and [run.key for run in file.open()] == [9]
 
 
 def test_an_append_only_file_is_read_up_to_its_torn_end(tmp_path):

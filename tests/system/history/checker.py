@@ -174,12 +174,13 @@ def stale_result(i):
     for task, final in i.h.finals.items():
         if final.value is None or final.status not in TERMINAL:
             continue
-        runs = i.runs[final.value[0]]
-        if any(run.nonce == final.value[1] for run in runs[:-1]) and not i.wiped(runs[0].started):
-            known = i.terminal_at(task)
-            # What began after a client saw the end is the offence of another rule.
-            if known is None or any(run.nonce != final.value[1] and run.started < known for run in runs[1:]):
-                yield f"task {task} (key {final.value[0]}) has the result of a run that another had followed"
+        won = i.by_nonce.get(final.value[1])
+        if won is None or i.wiped(won.started):
+            continue
+        known = i.terminal_at(task) or float("inf")  # what began after a client saw the end offends another rule
+        later = [run for run in i.runs[final.value[0]] if run.follows(won) and run.started < known]
+        if later:
+            yield f"task {task} (key {final.value[0]}) has the result of a run that another had followed"
 
 
 def stale_token(i):

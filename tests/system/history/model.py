@@ -42,6 +42,13 @@ class Run:
     pid: int
     started: float
     ended: float = None
+    attempt: int = 0  # its number, 0 = unknown. It grows, but a crash of the embedded store may give it again
+
+    def follows(self, other):
+        """Whether its attempt was given out after the other's."""
+        if self.attempt and other.attempt and self.attempt != other.attempt:
+            return self.attempt > other.attempt
+        return self.started > other.started
 
 
 @dataclasses.dataclass

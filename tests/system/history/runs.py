@@ -22,9 +22,9 @@ class RunsFile:
         self._read += len(data)
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
-            word, key, nonce, pid, at = line.decode().split()
+            word, key, nonce, pid, at, attempt = line.decode().split()
             if word == "start":
-                run = self._by_nonce[nonce] = Run(int(key), nonce, int(pid), int(at) / 1e9)
+                run = self._by_nonce[nonce] = Run(int(key), nonce, int(pid), int(at) / 1e9, attempt=int(attempt))
                 self.runs.append(run)
             else:
                 self._by_nonce[nonce].ended = int(at) / 1e9
