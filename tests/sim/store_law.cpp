@@ -22,6 +22,7 @@ std::string name(FinishAnswer answer) {
 template <class Answer>
 StoreLaw::Done<Answer> StoreLaw::watch(Done<Answer> done, std::function<void(Answer&)> check) {
   const std::uint64_t number = next_++;
+  touched_ = true;
   const auto shared = std::make_shared<Done<Answer>>(std::move(done));
   under_way_[number] = [shared] { (*shared)(fail(Code::StoreAway, "the store began anew")); };
   return [this, number, shared, check = std::move(check)](Result<Answer> answer) {

@@ -11,6 +11,7 @@
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "store/store.h"
@@ -43,6 +44,8 @@ class StoreLaw {
   void crashed();
   // It lost everything, and is another store from now on.
   void flushed(store::Store& fresh);
+  // Was there a call since the last time?
+  bool was_touched() { return std::exchange(touched_, false); }
   void cancel_was_promised(TaskId task) { tasks_[task].cancel = true; }
   // The store has said a durable last word on this attempt: its worker may be told so.
   bool is_settled(Token token) const { return settled_.contains(token); }
@@ -82,6 +85,7 @@ class StoreLaw {
   std::unordered_map<TaskId, Task> tasks_;
   std::unordered_map<SessionId, Session> sessions_;
   std::unordered_set<Token> settled_;
+  bool touched_ = false;
   bool lost_tasks_ = false;  // a flush: tasks may be missing
   std::map<std::uint64_t, std::function<void()>> under_way_;
   std::uint64_t next_ = 1;
