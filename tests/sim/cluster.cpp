@@ -102,7 +102,8 @@ void Cluster::add_dispatcher(int number) {
   DispatcherNode& node = *dispatchers_.back();
   node.on_note = [this, number](const std::string& text) { trail("dispatcher " + std::to_string(number), text); };
   node.on_violation = [this](const std::string& text) { violation("durable_first", text); };
-  node.on_start = [this, &node] {
+  node.on_start = [this, number, &node] {
+    std::erase_if(asked_, [number](const auto& request) { return request.first == number; });
     for (auto& plain : plains_) {  // their connections end with the dispatcher that was there before
       if (&dispatcher_of(static_cast<int>(plain->id().lo)) == &node) plain->dispatcher_began();
     }
@@ -112,6 +113,7 @@ void Cluster::add_dispatcher(int number) {
 
 // To the life of the worker id that the dispatcher heard last; a connection that was left carries nothing any more.
 void Cluster::to_worker(int dispatcher, int number, core::DispatcherMessage message) {
+  if (!may_reply(dispatcher, number)) return;
   if (print_) trail("to worker " + std::to_string(number), summary(message));
   if (number >= kPlainNumbers) return to_plain(number, std::move(message));
   if (scenario_.liars > 0 && number == 0) liar_.hear(message);
@@ -121,6 +123,13 @@ void Cluster::to_worker(int dispatcher, int number, core::DispatcherMessage mess
         if (attached_.at(number) != dispatcher) return void(++verdict_.tally["lost_with_a_connection"]);
         node->deliver(std::move(m));
       });
+}
+
+// PULL: a REQ socket takes one reply for one request; the link has no way to say more.
+bool Cluster::may_reply(int dispatcher, int number) {
+  if (scenario_.mode != core::Mode::Pull || asked_.erase({dispatcher, number}) > 0) return true;
+  ++verdict_.tally["replies_unasked"];
+  return false;
 }
 
 void Cluster::to_plain(int number, core::DispatcherMessage message) {
@@ -139,6 +148,7 @@ void Cluster::from_worker(int number, WorkerNode* node, core::WorkerMessage mess
     network_.carry<core::WorkerMessage>(
         Way::FromWorker, number, std::move(m), [this, number, node, dispatcher](core::WorkerMessage arrived) {
           route_[{dispatcher, number}] = node;
+          asked_.insert({dispatcher, number});
           dispatchers_[static_cast<std::size_t>(dispatcher)]->deliver(std::move(arrived));
         });
   };
@@ -192,6 +202,7 @@ void Cluster::plain_speaks(int number, core::WorkerMessage message) {
       [this, number, connection, life = dispatcher_of(number).life()](core::WorkerMessage m) {
         if (dispatcher_of(number).life() != life) return;
         heard_[number] = connection;
+        asked_.insert({attached_.at(number), number});
         dispatcher_of(number).deliver(std::move(m));
       });
 }

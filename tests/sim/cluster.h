@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -62,6 +63,7 @@ class Cluster {
   std::unique_ptr<WorkerNode> make_worker(int number, std::uint64_t first_boot);
   void from_worker(int number, WorkerNode* node, core::WorkerMessage message);
   void to_worker(int dispatcher, int number, core::DispatcherMessage message);
+  bool may_reply(int dispatcher, int number);
   void to_plain(int number, core::DispatcherMessage message);
   DispatcherNode& dispatcher_of(int worker) { return *dispatchers_[static_cast<std::size_t>(attached_.at(worker))]; }
   void pump_store();
@@ -132,6 +134,7 @@ class Cluster {
   std::vector<std::unique_ptr<PlainNode>> plains_;
   std::map<int, int> attached_;                       // of each worker id: the dispatcher that it speaks to
   std::map<std::pair<int, int>, WorkerNode*> route_;  // dispatcher, worker id: the life that it heard last
+  std::set<std::pair<int, int>> asked_;               // PULL: dispatcher, worker id: a request that has no reply yet
   std::map<int, std::uint64_t> heard_;                // of each plain client: the connection that was heard last
   FunctionId function_[2];                            // at least once, at most once
   std::vector<Client> clients_;

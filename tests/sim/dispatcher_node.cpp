@@ -51,8 +51,8 @@ void DispatcherNode::wake(Instant at) {
   if (at >= wake_at_ && wake_at_ > world_.now()) return;
   if (at == Instant::never()) return;
   wake_at_ = at;
-  world_.at(at, [this, life = life_] {
-    if (life != life_ || !core_) return;
+  world_.at(at, [this, at, life = life_] {
+    if (life != life_ || !core_ || at != wake_at_) return;  // it was woken earlier instead
     if (world_.now() < stalled_until_) return wake(stalled_until_);
     wake_at_ = Instant::never();
     turn();
