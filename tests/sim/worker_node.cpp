@@ -85,12 +85,12 @@ void WorkerNode::say(SupervisorEvent event) {
 
 void WorkerNode::wake(Instant at) {
   at = std::max(at, stalled_until_);
-  if (at == Instant::never() || (at >= wake_at_ && wake_at_ > world_.now())) return;
+  if (at >= wake_at_) return;
   wake_at_ = at;
   world_.at(at, [this, at, life = life_] {
     if (life != life_ || !core_ || at != wake_at_) return;  // it was woken earlier instead
-    if (world_.now() < stalled_until_) return wake(stalled_until_);
     wake_at_ = Instant::never();
+    if (world_.now() < stalled_until_) return wake(stalled_until_);
     turn();
   });
 }
