@@ -112,6 +112,11 @@ void Dispatcher::on(Instant now, event::WorkerUnroutable& e) {
 void Dispatcher::on(Instant, event::RevokeHint& e) {
   for (const Held& attempt : e.attempts) {
     const auto it = live_.find(attempt.task);
+    // One that is being claimed is not known yet: the next renewal tells of it again.
+    const bool comes = claim_in_flight_ != 0 || claim_again_;
+    if (comes && std::ranges::find(last_claim_.tokens, attempt.token) != last_claim_.tokens.end() &&
+        (it == live_.end() || it->second.token != attempt.token))
+      continue;
     revokes_done_.push_back(attempt);
     if (it == live_.end() || it->second.token != attempt.token || it->second.ending) continue;
     if (Worker* worker = find(it->second.worker)) {

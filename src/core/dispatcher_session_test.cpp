@@ -53,6 +53,32 @@ TEST(DispatcherSession, MissingSessionIsOpenedAgainAndWhatIsHeldReasserted) {
   EXPECT_EQ(b.dispatcher_.attempts_held(), 1u);
 }
 
+// The answer to its opening was lost, or came while we stood still, and another dispatcher has reaped it meanwhile.
+TEST(DispatcherSession, ASessionThatIsRefusedIsGivenUpForAnother) {
+  Bench b;
+  const WorkerId w = worker_id(1);
+  b.register_worker(w, 1);
+  const auto attempts = b.answer_claim({1});
+  b.pass(limits::kSessionRenew + 100ms);
+  b.say(event::Renewed{RenewAnswer{.live = false, .missing = true, .others = {}, .revokes = {}}});
+  const auto opened = b.take<effect::OpenSession>();
+  ASSERT_EQ(opened.size(), 1u);
+  b.say(event::SessionOpened{Result<void>(fail(Code::StoreAway, "the answer was lost"))});
+  b.pass(300ms);
+  const auto again = b.take<effect::OpenSession>();
+  ASSERT_EQ(again.size(), 1u);
+  EXPECT_EQ(again[0].session, opened[0].session);
+  b.say(event::SessionOpened{Result<void>(fail(Code::Conflict, "it is reaped"))});
+  const auto other = b.take<effect::OpenSession>();
+  ASSERT_EQ(other.size(), 1u);
+  EXPECT_NE(other[0].session, opened[0].session);
+  b.say(event::SessionOpened{Result<void>{}});
+  const auto asserts = b.take<effect::Reassert>();
+  ASSERT_EQ(asserts.size(), 1u);
+  EXPECT_EQ(asserts[0].session, other[0].session);
+  EXPECT_EQ(asserts[0].items[0].token, attempts[0].token);
+}
+
 // Its outcome may be on its way to the store when the session turns out to be missing.
 TEST(DispatcherSession, WhatEndsBeforeTheNewSessionIsOpenIsNotReasserted) {
   Bench b;
@@ -177,6 +203,46 @@ TEST(DispatcherSession, StopLeavesTheWorkersAloneAndEndsWhenAllIsWithTheStore) {
   EXPECT_TRUE(b.dispatcher_.quiet());
   EXPECT_EQ(b.dispatcher_.attempts_held(), 1u);  // the other one goes on in its worker
   EXPECT_TRUE(b.take<effect::Requeue>().empty());
+}
+
+// The hint of a cancel may overtake the answer to the claim.
+TEST(DispatcherSession, ACancelOfAnAttemptThatIsBeingClaimedIsNotForgotten) {
+  Bench b;
+  const WorkerId w = worker_id(1);
+  b.register_worker(w, 1);
+  const auto claims = b.take<effect::Claim>();
+  ASSERT_EQ(claims.size(), 1u);
+  Attempt attempt;
+  attempt.task = task(1);
+  attempt.token = claims[0].request.tokens.at(0);
+  b.say(event::RevokeHint{{held(attempt)}});
+  b.say(event::Claimed{claims[0].request.call, ClaimAnswer{{attempt}, false, false}});
+  b.pass(limits::kSessionRenew + 100ms);
+  const auto renewals = b.take<effect::Renew>();
+  ASSERT_EQ(renewals.size(), 1u);
+  EXPECT_TRUE(renewals[0].revokes_done.empty());
+  b.sent_to(w);
+  b.say(event::Renewed{RenewAnswer{.live = true, .missing = false, .others = {}, .revokes = {held(attempt)}}});
+  const auto messages = b.sent_to(w);
+  ASSERT_EQ(messages.size(), 1u);
+  ASSERT_EQ(messages[0].revokes.size(), 1u);
+  EXPECT_EQ(messages[0].revokes[0].attempt, held(attempt));
+}
+
+// Any word of it would vouch for the attempts that its worker has, and they may be somebody else's.
+TEST(DispatcherSession, ADispatcherThatStoodStillSaysNothingBeforeItHasRenewed) {
+  Bench b;
+  const WorkerId w = worker_id(1);
+  b.register_worker(w, 1);
+  b.sent_to(w);
+  b.now_ = b.now_ + limits::kSessionTtl;  // in one step: a stall
+  WorkerMessage m = b.message(w, 1);
+  m.wants = {Digest{}};
+  b.say(event::WorkerSaid{m});
+  b.pass(limits::kHeartbeatInterval * 2);
+  EXPECT_TRUE(b.sent_to(w).empty());
+  b.say(event::Renewed{RenewAnswer{.live = true, .missing = false, .others = {}, .revokes = {}}});
+  EXPECT_EQ(b.sent_to(w).size(), 1u);
 }
 
 }  // namespace

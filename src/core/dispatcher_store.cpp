@@ -237,6 +237,8 @@ void Dispatcher::keep_session(Instant now, DispatcherEffects& effects) {
 
 void Dispatcher::on(Instant now, event::SessionOpened& e) {
   if (session_state_ != SessionState::Opening) return;
+  // It was opened, reaped before we heard of it, and lives never again; nothing was held through it.
+  if (!e.answer && e.answer.error().code == Code::Conflict) return lose_session(now, true);
   session_state_ = e.answer ? SessionState::Live : SessionState::None;
   renew_at_ = now + (e.answer ? config_.session_renew : config_.hint_poll);
   must_renew_ = false;

@@ -294,5 +294,29 @@ TEST(Dispatcher, RetryOfARaisedExceptionIsOneRequeue) {
   EXPECT_EQ(requeues[0].items[0].delay, 250ms);
 }
 
+// It names what was held when it was said first: attempts that came since are not dropped.
+TEST(Dispatcher, ARegistrationThatArrivesTwiceIsAnsweredAgainAndNotJudged) {
+  Bench b;
+  const WorkerId w = worker_id(1);
+  b.boots_[w] = 1;
+  WorkerMessage registration = b.message(w, 1);
+  registration.registers = true;
+  registration.info.slots = 1;
+  b.say(event::WorkerSaid{registration});
+  const auto attempts = b.answer_claim({1}, Delivery::AtMostOnce);
+  ASSERT_EQ(attempts.size(), 1u);
+  b.sent_to(w);
+  b.receive_all(w);
+  WorkerMessage beat = b.message(w, 0);
+  beat.names_held = true;
+  beat.held = {held(attempts[0])};
+  b.say(event::WorkerSaid{beat});
+  b.say(event::WorkerSaid{registration});
+  EXPECT_TRUE(b.take<effect::Requeue>().empty());
+  const auto messages = b.sent_to(w);
+  ASSERT_EQ(messages.size(), 1u);
+  EXPECT_TRUE(messages[0].registered);
+}
+
 }  // namespace
 }  // namespace treadle::core

@@ -43,7 +43,7 @@ void Dispatcher::on(Instant now, event::WorkerSaid& e) {
   worker->last_heard = std::max(worker->last_heard, now);
   worker->unroutable_since = Instant::never();
   const bool seen = message.seq != 0 && message.seq <= worker->in_seq;
-  if (seen && !message.registers) {
+  if (seen) {  // said twice on the way: answered again, and not judged
     worker->asked = true;
     dirty_.insert(worker->id);
     return;
@@ -304,7 +304,8 @@ void Dispatcher::send_messages(Instant now, DispatcherEffects& effects) {
     Worker* worker = find(id);
     if (worker && speaks_only_when_asked(config_.mode) && !worker->asked) continue;  // stays dirty until it asks
     if (worker && worker->awaits_body) continue;
-    if (worker && must_renew_ && !worker->out.attempts.empty()) continue;  // they may be somebody else's by now
+    // Its attempts may be somebody else's by now, and each word of ours vouches for those that it has.
+    if (worker && must_renew_) continue;
     dirty_.erase(id);
     if (!worker) continue;
     DispatcherMessage message = std::exchange(worker->out, {});

@@ -1,4 +1,5 @@
 // What clients ask of the store: functions, submit, reads, wait, cancel.
+#include <algorithm>
 #include <unordered_set>
 #include <utility>
 
@@ -11,6 +12,13 @@ namespace {
 constexpr std::uint64_t kFunctionOverhead = 512;
 
 Error no_task(TaskId id) { return fail(Code::NotFound, "There is no task " + to_string(id) + "."); }
+
+// The table did not insert a submission, since its key belongs to an earlier one.
+Result<SubmitAnswer> answer_of(const KeyClash& clash) {
+  if (clash.same_body) return SubmitAnswer{clash.first, true};
+  return fail(Code::Conflict, "This Idempotency-Key was used for another call, task " + to_string(clash.first) +
+                                  ". Use a new key for a new call.");
+}
 
 core::Function function_of(const FunctionInfo& info, core::Payload body) {
   return {info.id, info.name, info.digest, std::move(body), info.options};
@@ -147,8 +155,10 @@ void LedgerStore::submit_known(std::vector<Submission> batch,
       const auto ticket = tickets_.find(known);
       if (!ledger_->entry(known).is(Entry::kPending) || ticket == tickets_.end()) continue;
       ++call->waiting;
-      after(ticket->second, [call](const Report& report) {
+      after(ticket->second, [call, at, seq = ledger_->entry(known).seq](const Report& report) {
         if (report.error) call->error = *report.error;
+        const auto clash = std::ranges::find(report.clashes, seq, &KeyClash::seq);
+        if (clash != report.clashes.end()) call->answers[at] = answer_of(*clash);
         call->part_done();
       });
     } else {
@@ -173,12 +183,7 @@ void LedgerStore::report_submit(SubmitCall& call, const Report& report) {
       ledger_->drop(item.slot);
     } else if (clash != report.clashes.end() && clash->seq == item.seq) {
       ledger_->drop(item.slot);
-      if (clash->same_body) {
-        call.answers[item.at] = SubmitAnswer{clash->first, true};
-      } else {
-        call.answers[item.at] = fail(Code::Conflict, "This Idempotency-Key was used for another call, task " +
-                                                         to_string(clash->first) + ". Use a new key for a new call.");
-      }
+      call.answers[item.at] = answer_of(*clash);
       ++clash;
     } else {
       ledger_->activate(item.slot, now());

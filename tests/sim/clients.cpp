@@ -1,5 +1,6 @@
 // Who asks from outside, and the checkers of what they see.
 #include <algorithm>
+#include <utility>
 
 #include "cluster.h"
 
@@ -8,62 +9,114 @@ namespace {
 
 constexpr int kSubmitTries = 6;
 constexpr Duration kLongestDelay = 2s;
+constexpr Duration kPatience = 2s;  // of a client that hears nothing
+constexpr double kWaits = 0.3;      // of the clients wait for the end
+constexpr Duration kLongWait = 1h;
+constexpr double kSentTwice = 0.1;  // of the tasks with a key
+constexpr std::uint64_t kLookAtEnded = 8;
 constexpr std::uint64_t kWakeSlack = 1;  // ms: stored times are whole milliseconds
 
 }  // namespace
 
-void Cluster::submit(int number) {
-  store::Submission submission;
-  submission.id = TaskId(Uuid{world_.rng.next(), world_.rng.next()});
-  const bool at_most_once = scenario_.at_most_once && number % 5 == 0;
-  submission.function = function_[at_most_once];
-  submission.options.delivery = at_most_once ? core::Delivery::AtMostOnce : core::Delivery::AtLeastOnce;
-  submission.args.bytes = Buffer::of("args");
+void Cluster::submit(std::size_t number) {
+  Client& client = clients_[number];
+  store::Submission& task = client.task;
+  task.id = TaskId(Uuid{world_.rng.next(), world_.rng.next()});
+  client.at_most_once = scenario_.at_most_once && number % 5 == 0;
+  task.function = function_[client.at_most_once];
+  task.options.delivery = client.at_most_once ? core::Delivery::AtMostOnce : core::Delivery::AtLeastOnce;
+  task.args.bytes = Buffer::of("args");
+  if (number % 2 == 0) task.idempotency_key = "key " + std::to_string(number);
   if (scenario_.delays && number % 10 == 1) {
-    submission.delay_ms = world_.between(10ms, kLongestDelay) / 1ms;
+    task.delay_ms = world_.between(10ms, kLongestDelay) / 1ms;
     ++verdict_.tally["delayed"];
   }
-  Client& client = clients_[submission.id];
-  client.at_most_once = at_most_once;
-  client.not_before = world_.now() + std::chrono::milliseconds(submission.delay_ms);
-  send(std::move(submission), kSubmitTries);
+  client.not_before = world_.now() + std::chrono::milliseconds(task.delay_ms);
+  send(number, kSubmitTries);
+  if (task.idempotency_key.empty() || !world_.rng.chance(kSentTwice)) return;
+  ++verdict_.tally["submits_doubled"];
+  send(number, kSubmitTries);
 }
 
-// A client whose answer was lost sends the same task again, through whichever gateway: one task, and one end.
-void Cluster::send(store::Submission submission, int tries) {
-  const bool lost = tries > 1 && faults_on_ && world_.rng.chance(scenario_.store.lose_answer);
-  std::vector<store::Submission> batch{submission};
-  store_->submit(std::move(batch), [this, lost, tries, submission = std::move(submission)](
-                                       Result<std::vector<Result<store::SubmitAnswer>>> answer) {
-    if (answer && (*answer)[0] && !lost) {
-      clients_[submission.id].accepted = true;
-      return;
-    }
-    if (tries <= 1) return;
-    ++verdict_.tally["submits_repeated"];
-    world_.after(world_.between(20ms, 200ms), [this, submission, tries] { send(submission, tries - 1); });
+// A client that heard nothing sends again, through whichever gateway: the same task, or another with the same key. One
+// task comes of it, and one end.
+void Cluster::send(std::size_t number, int tries) {
+  store::Submission task = clients_[number].task;
+  if (!task.idempotency_key.empty()) task.id = TaskId(Uuid{world_.rng.next(), world_.rng.next()});
+  client_of_[task.id] = number;
+  const auto over = std::make_shared<bool>(false);
+  any(gateways_).submit(std::move(task), [this, number, tries, over](Result<store::SubmitAnswer> answer) {
+    if (std::exchange(*over, true)) return;
+    if (!answer) return send_again(number, tries - 1);
+    accept(clients_[number], *answer);
   });
+  world_.after(kPatience, [this, number, tries, over] {
+    if (!std::exchange(*over, true)) send_again(number, tries - 1);
+  });
+}
+
+void Cluster::send_again(std::size_t number, int tries) {
+  if (tries == 0 || clients_[number].accepted) return;
+  ++verdict_.tally["submits_repeated"];
+  world_.after(world_.between(20ms, 200ms), [this, number, tries] { send(number, tries); });
+}
+
+void Cluster::accept(Client& client, const store::SubmitAnswer& answer) {
+  verdict_.tally["submits_known"] += answer.duplicate ? 1 : 0;
+  if (client.accepted && !client.flushed && client.task.id != answer.id)
+    violation("idempotency",
+              "one key was answered with two tasks: " + to_string(client.task.id) + " and " + to_string(answer.id));
+  const bool first = !std::exchange(client.accepted, true);
+  client.task.id = answer.id;
+  if (first && world_.rng.chance(kWaits)) wait_for(client);
+}
+
+// Who waits is told of the end, in the words that every reader finds; a store that crashes cuts the waiters off.
+void Cluster::wait_for(Client& client) {
+  if (client.flushed) return;
+  client.waits = true;
+  const std::size_t number = client_of_.at(client.task.id);
+  store_->wait(client.task.id, world_.now() + kLongWait, [this, number](Result<store::TaskView> view) {
+    Client& told = clients_[number];
+    if (told.flushed) return;
+    told.waits = false;
+    ++verdict_.tally["waits_answered"];
+    if (view && !core::is_terminal(view->state))
+      return violation("waiter", "who waits was told of task " + to_string(told.task.id) + " before its end");
+    see(told, view);
+  });
+}
+
+void Cluster::waiters_are_cut_off() {
+  for (Client& client : clients_) {
+    if (!std::exchange(client.waits, false)) continue;
+    ++verdict_.tally["waits_cut_off"];
+    world_.after(world_.between(20ms, 1s), [this, &client] { wait_for(client); });
+  }
 }
 
 void Cluster::look() {
   std::vector<TaskId> ids;
-  for (const auto& [id, client] : clients_) {
-    if (client.accepted && !client.flushed) ids.push_back(id);
+  const bool at_all = ++looks_ % kLookAtEnded == 0;  // an end is for good: that is looked at less often
+  for (const Client& client : clients_) {
+    if (client.accepted && !client.flushed && (at_all || !core::is_terminal(client.seen)))
+      ids.push_back(client.task.id);
   }
   auto order = ids;
   store_->get(std::move(ids), true, [this, order = std::move(order)](std::vector<Result<store::TaskView>> views) {
-    for (std::size_t i = 0; i < order.size(); ++i) see(order[i], clients_[order[i]], views[i]);
+    for (std::size_t i = 0; i < order.size(); ++i) see(clients_[client_of_.at(order[i])], views[i]);
   });
 }
 
 // What any reader may see: states move only forward to a terminal one, and a terminal answer never changes.
-void Cluster::see(TaskId id, Client& client, const Result<store::TaskView>& found) {
-  if (!found) return violation("reader", "accepted task " + to_string(id) + " is lost: " + found.error().message);
+void Cluster::see(Client& client, const Result<store::TaskView>& found) {
+  const std::string name = "task " + to_string(client.task.id);
+  if (!found) return violation("reader", "accepted " + name + " is lost: " + found.error().message);
   const store::TaskView& view = *found;
   if (core::is_terminal(client.seen)) {
     const bool same =
         view.state == client.seen && view.result.bytes.view() == client.result && view.error_kind == client.kind;
-    if (!same) violation("reader", "terminal task " + to_string(id) + " changed its answer");
+    if (!same) violation("reader", "terminal " + name + " changed its answer");
   } else if (core::is_terminal(view.state)) {
     client.result = view.result.bytes.view();
     client.kind = view.error_kind;
@@ -72,23 +125,29 @@ void Cluster::see(TaskId id, Client& client, const Result<store::TaskView>& foun
 }
 
 void Cluster::cancel_some() {
+  const auto from = static_cast<std::size_t>(world_.rng.below(clients_.size()));
   int left = scenario_.cancels;
-  for (auto& [id, client] : clients_) {
-    if (!client.accepted || client.flushed || core::is_terminal(client.seen) || left == 0) continue;
+  for (std::size_t i = 0; i < clients_.size() && left > 0; ++i) {
+    Client& client = clients_[(from + i) % clients_.size()];
+    if (!client.accepted || client.flushed || core::is_terminal(client.seen)) continue;
     --left;
-    client.cancel_asked = true;
-    store_->cancel(id, "the client wants it", [this, id = id](Result<store::CancelAnswer> answer) {
-      if (!answer || *answer == store::CancelAnswer::Missing) return;
-      ++verdict_.tally["cancelled"];
-      if (*answer == store::CancelAnswer::Requested) law_.cancel_was_promised(id);
-    });
+    cancel(client);
   }
 }
 
+void Cluster::cancel(Client& client) {
+  client.cancel_asked = true;
+  const TaskId id = client.task.id;
+  any(gateways_).cancel(id, [this, id](Result<store::CancelAnswer> answer) {
+    if (!answer || *answer == store::CancelAnswer::Missing) return;
+    ++verdict_.tally["cancelled"];
+    if (*answer == store::CancelAnswer::Requested) law_.cancel_was_promised(id);
+  });
+}
+
 std::size_t Cluster::unfinished() const {
-  return static_cast<std::size_t>(std::ranges::count_if(clients_, [](const auto& c) {
-    return c.second.accepted && !c.second.flushed && !core::is_terminal(c.second.seen);
-  }));
+  return static_cast<std::size_t>(std::ranges::count_if(
+      clients_, [](const auto& c) { return c.accepted && !c.flushed && !core::is_terminal(c.seen); }));
 }
 
 // ---- checkers ----
@@ -110,9 +169,12 @@ void Cluster::check_now() {
 }
 
 void Cluster::check_start(TaskId id) {
-  const auto it = clients_.find(id);
-  if (it == clients_.end() || it->second.flushed) return;
-  const Client& client = it->second;
+  const auto it = client_of_.find(id);
+  if (it == client_of_.end() || clients_[it->second].flushed) return;
+  Client& client = clients_[it->second];
+  if (client.runs && *client.runs != id)
+    violation("idempotency", "two tasks of one key ran: " + to_string(*client.runs) + " and " + to_string(id));
+  client.runs = id;
   const bool store_forgot = scenario_.process_crashes + scenario_.store_restarts > 0;
   // A second program of the same name takes the attempts of the first one at once, which cannot know it at once.
   const bool known = !store_forgot && scenario_.doubles == 0;
@@ -123,8 +185,8 @@ void Cluster::check_start(TaskId id) {
 }
 
 void Cluster::check_end() {
-  for (const auto& [id, client] : clients_) {
-    if (client.accepted && !client.flushed) judge(id, client);
+  for (const Client& client : clients_) {
+    if (client.accepted && !client.flushed) judge(client);
   }
 }
 
@@ -142,9 +204,11 @@ std::string Cluster::what_is_known_of(TaskId id) {
 }
 
 // Does the end of a task fit what its function does, and what befell the cluster?
-void Cluster::judge(TaskId id, const Client& client) {
+void Cluster::judge(const Client& client) {
+  const TaskId id = client.task.id;
   const std::string name = "task " + to_string(id) + " (" + std::string(core::name_of(client.kind)) + ")";
   if (!core::is_terminal(client.seen)) return violation("liveness", name + " never ended: " + what_is_known_of(id));
+  if (client.waits) violation("waiter", "who waits was not told that " + name + " has ended");
   const auto runs = log_.tasks.find(id);
   const std::uint32_t starts = runs == log_.tasks.end() ? 0 : runs->second.starts;
   const Plan plan = plan_of(id, scenario_.may_hang);
@@ -159,12 +223,12 @@ void Cluster::judge(TaskId id, const Client& client) {
     if (starts == 0) violation("ends", name + " completed and never ran");
     return;
   }
-  if (!fits(id, client, starts)) violation("ends", name + " failed, and its function gives no reason for it");
+  if (!fits(client, starts)) violation("ends", name + " failed, and its function gives no reason for it");
 }
 
-bool Cluster::fits(TaskId id, const Client& client, std::uint32_t starts) const {
+bool Cluster::fits(const Client& client, std::uint32_t starts) const {
   using enum core::ErrorKind;
-  const Behaviour behaviour = plan_of(id, scenario_.may_hang).behaviour;
+  const Behaviour behaviour = plan_of(client.task.id, scenario_.may_hang).behaviour;
   const bool store_forgot = scenario_.process_crashes + scenario_.store_restarts > 0;
   // A worker that stood still past the limit may find it passed, or the dispatcher's backstop may.
   const bool late = scenario_.may_hang && !scenario_.calm();

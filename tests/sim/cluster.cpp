@@ -11,7 +11,7 @@ namespace {
 
 constexpr Duration kLivenessBound = 90s;  // after the faults: a session's and a worker's end, time limits, retries
 constexpr Duration kTimeLimit = 2s;
-constexpr Duration kCommitEvery = 300us;  // of the simulated disk
+constexpr Duration kCommitLeast = 100us, kCommitMost = 600us;  // of the simulated disk
 constexpr Duration kLookEvery = 100ms;
 constexpr std::uint64_t kEventsAtOnce = 100'000;  // without any time passing: something wakes itself for ever
 constexpr int kPlainNumbers = 100;                // plain clients are numbered from here
@@ -95,45 +95,62 @@ void Cluster::add_dispatcher(int number) {
   core::DispatcherConfig config{
       .mode = scenario_.mode, .session = SessionId(Uuid{1, 1}), .name = "d" + std::to_string(number)};
   if (scenario_.may_hang) config.time_limit = kTimeLimit;
-  dispatchers_.push_back(
-      std::make_unique<DispatcherNode>(world_, law_, config, [this](WorkerId id, core::DispatcherMessage message) {
-        to_worker(static_cast<int>(id.lo), std::move(message));
+  dispatchers_.push_back(std::make_unique<DispatcherNode>(
+      world_, law_, config, [this, number](WorkerId id, core::DispatcherMessage message) {
+        to_worker(number, static_cast<int>(id.lo), std::move(message));
       }));
   DispatcherNode& node = *dispatchers_.back();
   node.on_note = [this, number](const std::string& text) { trail("dispatcher " + std::to_string(number), text); };
   node.on_violation = [this](const std::string& text) { violation("durable_first", text); };
-  node.on_start = [this, &node] {
-    for (auto& plain : plains_) {
+  node.on_start = [this, number, &node] {
+    std::erase_if(asked_, [number](const auto& request) { return request.first == number; });
+    for (auto& plain : plains_) {  // their connections end with the dispatcher that was there before
       if (&dispatcher_of(static_cast<int>(plain->id().lo)) == &node) plain->dispatcher_began();
     }
   };
   node.set(scenario_.store);
 }
 
-// To the life of the worker id that its dispatcher heard last.
-void Cluster::to_worker(int number, core::DispatcherMessage message) {
-  trail("to worker " + std::to_string(number), summary(message));
-  if (number >= kPlainNumbers) {
-    network_.carry_surely<core::DispatcherMessage>(
-        Way::ToWorker, number, std::move(message), [this, number](core::DispatcherMessage m) {
-          plains_[static_cast<std::size_t>(number - kPlainNumbers)]->deliver(std::move(m));
-        });
-    return;
-  }
+// To the life of the worker id that the dispatcher heard last; a connection that was left carries nothing any more.
+void Cluster::to_worker(int dispatcher, int number, core::DispatcherMessage message) {
+  if (!may_reply(dispatcher, number)) return;
+  if (print_) trail("to worker " + std::to_string(number), summary(message));
+  if (number >= kPlainNumbers) return to_plain(number, std::move(message));
   if (scenario_.liars > 0 && number == 0) liar_.hear(message);
   network_.carry<core::DispatcherMessage>(
       Way::ToWorker, number, std::move(message),
-      [node = route_[number]](core::DispatcherMessage m) { node->deliver(std::move(m)); });
+      [this, dispatcher, number, node = route_[{dispatcher, number}]](core::DispatcherMessage m) {
+        if (attached_.at(number) != dispatcher) return void(++verdict_.tally["lost_with_a_connection"]);
+        node->deliver(std::move(m));
+      });
+}
+
+// PULL: a REQ socket takes one reply for one request; the link has no way to say more.
+bool Cluster::may_reply(int dispatcher, int number) {
+  if (scenario_.mode != core::Mode::Pull || asked_.erase({dispatcher, number}) > 0) return true;
+  ++verdict_.tally["replies_unasked"];
+  return false;
+}
+
+void Cluster::to_plain(int number, core::DispatcherMessage message) {
+  network_.carry_surely<core::DispatcherMessage>(
+      Way::ToWorker, number, std::move(message),
+      [this, number, connection = heard_[number]](core::DispatcherMessage m) {
+        PlainNode& node = *plains_[static_cast<std::size_t>(number - kPlainNumbers)];
+        if (node.connection() == connection) node.deliver(std::move(m));
+      });
 }
 
 void Cluster::from_worker(int number, WorkerNode* node, core::WorkerMessage message) {
-  const auto carry = [this, number, node](core::WorkerMessage m) {
-    trail("from worker " + std::to_string(number), summary(m));
-    network_.carry<core::WorkerMessage>(Way::FromWorker, number, std::move(m),
-                                        [this, number, node](core::WorkerMessage arrived) {
-                                          route_[number] = node;
-                                          dispatcher_of(number).deliver(std::move(arrived));
-                                        });
+  const int dispatcher = attached_.at(number);
+  const auto carry = [this, number, node, dispatcher](core::WorkerMessage m) {
+    if (print_) trail("from worker " + std::to_string(number), summary(m));
+    network_.carry<core::WorkerMessage>(
+        Way::FromWorker, number, std::move(m), [this, number, node, dispatcher](core::WorkerMessage arrived) {
+          route_[{dispatcher, number}] = node;
+          asked_.insert({dispatcher, number});
+          dispatchers_[static_cast<std::size_t>(dispatcher)]->deliver(std::move(arrived));
+        });
   };
   if (scenario_.liars > 0 && number == 0 && faults_on_) {
     if (auto before = liar_.lie(message)) carry(std::move(*before));
@@ -154,20 +171,17 @@ std::unique_ptr<WorkerNode> Cluster::make_worker(int number, std::uint64_t first
 }
 
 void Cluster::add_worker(int number) {
+  attached_[number] = number % scenario_.dispatchers;
   workers_.push_back(make_worker(number, 0));
-  route_[number] = workers_.back().get();
+  for (int d = 0; d < scenario_.dispatchers; ++d) route_[{d, number}] = workers_.back().get();
 }
 
 void Cluster::add_plain(int index) {
   const int number = kPlainNumbers + index;
+  attached_[number] = number % scenario_.dispatchers;
   plains_.push_back(std::make_unique<PlainNode>(
       world_, log_, WorkerId(Uuid{2, static_cast<std::uint64_t>(number)}), scenario_.may_hang > 0,
-      [this, number](core::WorkerMessage message) {
-        trail("from plain client " + std::to_string(number), summary(message));
-        network_.carry_surely<core::WorkerMessage>(
-            Way::FromWorker, number, std::move(message),
-            [this, number](core::WorkerMessage m) { dispatcher_of(number).deliver(std::move(m)); });
-      }));
+      [this, number](core::WorkerMessage message) { plain_speaks(number, std::move(message)); }));
   PlainNode& node = *plains_.back();
   node.on_death = [this, number, &node] {
     dispatcher_of(number).connection_ended(node.id());
@@ -177,11 +191,31 @@ void Cluster::add_plain(int index) {
   };
 }
 
+// A connection lives as long as the client and the dispatcher that it goes to.
+void Cluster::plain_speaks(int number, core::WorkerMessage message) {
+  if (print_) trail("from plain client " + std::to_string(number), summary(message));
+  const auto index = static_cast<std::size_t>(number - kPlainNumbers);
+  // The first words of a node are said while it is being made.
+  const std::uint64_t connection = index < plains_.size() && plains_[index] ? plains_[index]->connection() : 1;
+  network_.carry_surely<core::WorkerMessage>(
+      Way::FromWorker, number, std::move(message),
+      [this, number, connection, life = dispatcher_of(number).life()](core::WorkerMessage m) {
+        if (dispatcher_of(number).life() != life) return;
+        heard_[number] = connection;
+        asked_.insert({attached_.at(number), number});
+        dispatcher_of(number).deliver(std::move(m));
+      });
+}
+
 void Cluster::build() {
   make_store();
   law_.stand_before(*store_);
   put_functions();
   log_.on_start = [this](TaskId id) { check_start(id); };
+  for (int i = 0; i < scenario_.gateways; ++i) {
+    gateways_.push_back(std::make_unique<GatewayNode>(world_, [this]() -> store::Store& { return *store_; }));
+    gateways_.back()->set(scenario_.store);
+  }
   for (int i = 0; i < scenario_.dispatchers; ++i) add_dispatcher(i);
   for (int i = 0; i < scenario_.workers; ++i) add_worker(i);
   const bool asked = scenario_.mode == core::Mode::Pull;
@@ -191,12 +225,30 @@ void Cluster::build() {
 
 // ---- the run ----
 
-// The simulated disk: every so often all that was written becomes durable.
+// The simulated disk: what was written becomes durable together, a moment later.
 void Cluster::pump_store() {
+  pump_at_ = Instant::never();
   store_->turn(world_.now());
-  if (world_.now() >= store_stands_until_) store_->commit_all();
-  store_->turn(world_.now());
-  world_.after(world_.between(kCommitEvery / 3, kCommitEvery * 2), [this] { pump_store(); });
+  if (world_.now() >= store_stands_until_) {
+    store_->commit_all();
+    committed_ = store_->commits();
+    store_->turn(world_.now());
+  }
+}
+
+// After each thing that happens: is there something for the disk, or for the store's own clock?
+void Cluster::keep_pumping() {
+  Instant due = store_->next_deadline();
+  if (law_.was_touched() || store_->commits() != committed_) due = world_.now();
+  if (due == Instant::never() ||
+      (pump_at_ != Instant::never() && pump_at_ <= std::max(due, world_.now() + kCommitMost)))
+    return;
+  due = std::max({due, world_.now() + world_.between(kCommitLeast, kCommitMost), store_stands_until_});
+  if (due >= pump_at_) return;
+  pump_at_ = due;
+  world_.at(due, [this, due] {
+    if (pump_at_ == due) pump_store();
+  });
 }
 
 // Time has to pass: else something wakes itself for ever.
@@ -217,14 +269,16 @@ bool Cluster::all_is_said(Instant faults_end) const {
 
 Verdict Cluster::run() {
   build();
-  pump_store();
-  for (int i = 0; i < scenario_.tasks; ++i)
+  keep_pumping();
+  clients_.resize(static_cast<std::size_t>(scenario_.tasks));
+  for (std::size_t i = 0; i < clients_.size(); ++i)
     world_.after(world_.between(0ms, scenario_.faults_end - 1s), [this, i] { submit(i); });
   plan_faults();
   const Instant faults_end = world_.now() + scenario_.faults_end;
   const Instant give_up = faults_end + kLivenessBound;
   Instant next_look = world_.now();
   while (world_.step() && world_.now() < give_up) {
+    keep_pumping();
     if (!time_passes()) break;
     if (world_.now() < next_look) continue;
     next_look = std::max(world_.now() + kLookEvery, clients_stand_until_);
@@ -251,7 +305,7 @@ void Cluster::keep_counters() {
 void Cluster::tally() {
   keep_counters();
   auto& t = verdict_.tally;
-  t["events"] = world_.events;
+  t["world_steps"] = world_.events;
   t["starts"] = log_.starts;
   t["messages_dropped"] = network_.dropped;
   t["messages_doubled"] = network_.duplicated;
@@ -259,12 +313,23 @@ void Cluster::tally() {
   t["half_open_losses"] = network_.half_open;
   t["lies"] = liar_.lies;
   t["calls_cut_off"] = law_.errors_of_crashes;
-  for (const auto& [id, client] : clients_) {
+  for (const Client& client : clients_) {
     t["accepted"] += client.accepted;
     t["completed"] += client.seen == core::TaskState::Completed;
     t["failed"] += client.seen == core::TaskState::Failed;
   }
+  for (const auto& g : gateways_) {
+    t["gateway_deaths"] += g->deaths;
+    t["gateway_requests_held_up"] += g->requests_held_up;
+    t["gateway_calls_replayed"] += g->replays;
+    t["gateway_requests_cut_off"] += g->cut_off;
+  }
   for (const auto& d : dispatchers_) {
+    t["transitions"] += d->transitions;
+    t["calls_cut"] += d->calls_cut;
+    t["calls_late"] += d->calls_late;
+    t["calls_refused"] += d->calls_refused;
+    t["dispatcher_stalls_midway"] += d->stalls_midway;
     t["answers_lost"] += d->answers_lost;
     t["answers_late"] += d->answers_late;
     t["claims_replayed"] += d->claims_replayed;
@@ -278,6 +343,8 @@ void Cluster::tally() {
       t["held_at_death"] += w->held_at_death;
       t["recalled"] += w->recalled + (w->alive() ? w->executors().recalled() : 0);
       t["replies_superseded"] += w->superseded;
+      t["reconnects"] += w->reconnects;
+      t["transitions"] += w->transitions;
     }
   }
   for (const auto& p : plains_) {

@@ -5,10 +5,14 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "dispatcher_node.h"
+#include "gateway_node.h"
 #include "liar.h"
 #include "network.h"
 #include "plain_node.h"
@@ -34,10 +38,13 @@ class Cluster {
   Verdict run();
 
  private:
-  struct Client {  // what the outside world knows of one task
-    bool accepted = false;
+  struct Client {                // what the outside world knows of one task
+    store::Submission task;      // as it is sent; with a key each try has an id of its own
+    bool accepted = false;       // as task.id
+    std::optional<TaskId> runs;  // the id under which its function was seen to start
     bool at_most_once = false;
     bool cancel_asked = false;
+    bool waits = false;    // for its end, and has not been told
     bool flushed = false;  // the store lost everything after it was sent
     Instant not_before;
     core::TaskState seen = core::TaskState::Queued;  // last state that a reader saw
@@ -52,13 +59,15 @@ class Cluster {
   void add_dispatcher(int number);
   void add_worker(int number);
   void add_plain(int index);
+  void plain_speaks(int number, core::WorkerMessage message);
   std::unique_ptr<WorkerNode> make_worker(int number, std::uint64_t first_boot);
   void from_worker(int number, WorkerNode* node, core::WorkerMessage message);
-  void to_worker(int number, core::DispatcherMessage message);
-  DispatcherNode& dispatcher_of(int worker) {
-    return *dispatchers_[static_cast<std::size_t>(worker % scenario_.dispatchers)];
-  }
+  void to_worker(int dispatcher, int number, core::DispatcherMessage message);
+  bool may_reply(int dispatcher, int number);
+  void to_plain(int number, core::DispatcherMessage message);
+  DispatcherNode& dispatcher_of(int worker) { return *dispatchers_[static_cast<std::size_t>(attached_.at(worker))]; }
   void pump_store();
+  void keep_pumping();
   bool time_passes();
   bool all_is_said(Instant faults_end) const;
   void tally();
@@ -67,24 +76,32 @@ class Cluster {
   void trail(const std::string& who, const std::string& text);
 
   // clients.cpp: who asks from outside, and the checkers of what they see
-  void submit(int number);
-  void send(store::Submission submission, int tries);
+  void submit(std::size_t number);
+  void send(std::size_t number, int tries);
+  void send_again(std::size_t number, int tries);
+  void accept(Client& client, const store::SubmitAnswer& answer);
+  void wait_for(Client& client);
+  void waiters_are_cut_off();
   void look();
-  void see(TaskId id, Client& client, const Result<store::TaskView>& view);
+  void see(Client& client, const Result<store::TaskView>& view);
+  void cancel(Client& client);
   void cancel_some();
   void check_now();
   void check_start(TaskId id);
   void check_end();
   std::string what_is_known_of(TaskId id);
-  void judge(TaskId id, const Client& client);
-  bool fits(TaskId id, const Client& client, std::uint32_t starts) const;
+  void judge(const Client& client);
+  bool fits(const Client& client, std::uint32_t starts) const;
   std::size_t unfinished() const;
 
   // faults.cpp
   void plan_faults();
   void plan_deaths();
+  void plan_gateway_faults();
   void plan_stalls();
   void plan_links();
+  void move_worker(int number);
+  void connection_ends(int dispatcher, int number);
   void plan_store_faults();
   template <class What>
   void some_times(int times, What what);
@@ -93,6 +110,8 @@ class Cluster {
     return *list[world_.rng.below(list.size())];
   }
   void crash_process();
+  void start_what_is_dead();
+  void store_goes_away();
   void restart_store();
   void flush_store();
   void add_double();
@@ -108,15 +127,23 @@ class Cluster {
   Liar liar_;
   std::unique_ptr<store::MemoryStore> store_;
   std::vector<std::unique_ptr<store::MemoryStore>> flushed_stores_;
+  std::vector<std::unique_ptr<GatewayNode>> gateways_;
   std::vector<std::unique_ptr<DispatcherNode>> dispatchers_;
   std::vector<std::unique_ptr<WorkerNode>> workers_;
   std::vector<std::unique_ptr<WorkerNode>> doubles_;
   std::vector<std::unique_ptr<PlainNode>> plains_;
-  std::map<int, WorkerNode*> route_;  // of each worker id: the life that its dispatcher heard last
-  FunctionId function_[2];            // at least once, at most once
-  std::map<TaskId, Client> clients_;
+  std::map<int, int> attached_;                       // of each worker id: the dispatcher that it speaks to
+  std::map<std::pair<int, int>, WorkerNode*> route_;  // dispatcher, worker id: the life that it heard last
+  std::set<std::pair<int, int>> asked_;               // PULL: dispatcher, worker id: a request that has no reply yet
+  std::map<int, std::uint64_t> heard_;                // of each plain client: the connection that was heard last
+  FunctionId function_[2];                            // at least once, at most once
+  std::vector<Client> clients_;
+  std::unordered_map<TaskId, std::size_t> client_of_;  // each id that was ever sent
+  Instant pump_at_ = Instant::never();
+  std::uint64_t committed_ = 0;
   Instant store_stands_until_, clients_stand_until_;
   bool faults_on_ = true;
+  std::uint64_t looks_ = 0;
   std::uint64_t events_at_ = 0;  // that happened at still_since_
   Instant still_since_;
   Verdict verdict_;

@@ -1,6 +1,7 @@
 #include "dispatcher_node.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace treadle::sim {
 
@@ -15,8 +16,9 @@ void DispatcherNode::start() {
   ++life_;
   config_.session = SessionId(Uuid{world_.rng.next(), world_.rng.next() | 1});
   last_call_ = 0;
-  die_in_ = 0;
+  die_in_ = stall_in_ = 0;
   events_.clear();
+  effects_.clear();
   wake_at_ = Instant::never();
   stalled_until_ = Instant{};
   core_ = std::make_unique<Dispatcher>(config_, Rng(world_.rng.next()), world_.now());
@@ -30,6 +32,7 @@ void DispatcherNode::kill() {
   ++life_;
   core_.reset();
   events_.clear();
+  effects_.clear();
 }
 
 void DispatcherNode::stall(Duration d) {
@@ -45,28 +48,45 @@ void DispatcherNode::say(DispatcherEvent event) {
 
 void DispatcherNode::wake(Instant at) {
   at = std::max(at, stalled_until_);
-  if (at >= wake_at_ && wake_at_ > world_.now()) return;
-  if (at == Instant::never()) return;
+  if (at >= wake_at_) return;
   wake_at_ = at;
-  world_.at(at, [this, life = life_] {
-    if (life != life_ || !core_) return;
-    if (world_.now() < stalled_until_) return wake(stalled_until_);
+  world_.at(at, [this, at, life = life_] {
+    if (life != life_ || !core_ || at != wake_at_) return;  // it was woken earlier instead
     wake_at_ = Instant::never();
+    if (world_.now() < stalled_until_) return wake(stalled_until_);
     turn();
   });
 }
 
 void DispatcherNode::turn() {
-  const std::uint64_t life = life_;
+  if (!carry_on()) return;
+  transitions += events_.size();
   for (auto& event : std::exchange(events_, {})) core_->step(world_.now(), std::move(event));
   DispatcherEffects effects;
   core_->tick(world_.now(), effects);
-  for (auto& effect : effects) {
-    if (die_in_ > 0 && --die_in_ == 0) kill();
-    if (life != life_) return;  // it died in the middle of its effects
+  transitions += effects.size();
+  effects_.assign(std::make_move_iterator(effects.begin()), std::make_move_iterator(effects.end()));
+  if (carry_on()) wake(core_->next_deadline());
+}
+
+// False: it died or stood still before all was done.
+bool DispatcherNode::carry_on() {
+  while (!effects_.empty()) {
+    if (die_in_ > 0 && --die_in_ == 0) {
+      kill();
+      return false;
+    }
+    if (stall_in_ > 0 && --stall_in_ == 0) {
+      ++stalls_midway;
+      stall(stall_for_);
+      wake(world_.now());
+      return false;
+    }
+    DispatcherEffect effect = std::move(effects_.front());
+    effects_.pop_front();
     carry_out(effect);
   }
-  if (core_) wake(core_->next_deadline());
+  return true;
 }
 
 // The world hears of nothing that is not durable.
@@ -78,11 +98,17 @@ void DispatcherNode::check_settled(const DispatcherMessage& message) const {
   }
 }
 
-bool DispatcherNode::refuses() { return world_.rng.chance(faults_.away); }
+template <class Event>
+void DispatcherNode::hear_later(Event event, Duration delay) {
+  world_.after(delay, [this, life = life_, event = std::move(event)]() mutable {
+    if (life == life_) say(std::move(event));
+  });
+}
 
 template <class Answer, class Event>
 Callback<void(Result<Answer>)> DispatcherNode::answer(Event event) {
   return [this, life = life_, event = std::move(event)](Result<Answer> given) mutable {
+    if (life != life_) return;
     if (world_.rng.chance(faults_.lose_answer)) {
       ++answers_lost;
       given = fail(Code::StoreAway, "the answer was lost");
@@ -90,44 +116,75 @@ Callback<void(Result<Answer>)> DispatcherNode::answer(Event event) {
     event.answer = std::move(given);
     const bool late = world_.rng.chance(faults_.slow);
     answers_late += late ? 1 : 0;
-    world_.after(late ? world_.between(100ms, 4s) : world_.between(10us, 200us),
-                 [this, life, event = std::move(event)]() mutable {
-                   if (life == life_) say(std::move(event));
-                 });
+    hear_later(std::move(event), late ? world_.between(100ms, 4s) : world_.between(10us, 200us));
   };
+}
+
+// What has left arrives, even if its dispatcher dies meanwhile.
+void DispatcherNode::down_the_line(Callback<void()> call) {
+  if (world_.rng.chance(faults_.slow)) {
+    ++calls_late;
+    line_free_at_ = std::max(line_free_at_, world_.now()) + world_.between(100ms, 4s);
+  }
+  if (line_free_at_ <= world_.now()) return call();
+  world_.at(line_free_at_, std::move(call));
+}
+
+template <class Answer, class Event, class Call>
+void DispatcherNode::ask(Event event, Call call) {
+  if (world_.now() < store_away_until_ || world_.rng.chance(faults_.away)) {
+    ++calls_refused;
+    return hear_later(std::move(event), world_.between(10us, 200us));
+  }
+  if (world_.rng.chance(faults_.lose_answer)) {  // the line is cut behind the call: nobody knows whether it arrived
+    ++calls_cut;
+    hear_later(event, world_.between(10us, 200us));
+    return down_the_line([call = std::move(call)]() mutable { call([](Result<Answer>) {}); });
+  }
+  down_the_line([call = std::move(call), done = answer<Answer>(std::move(event))]() mutable { call(std::move(done)); });
 }
 
 void DispatcherNode::carry_out(DispatcherEffect& effect) {
   const Error away = fail(Code::StoreAway, "the store is away");
   if (auto* e = std::get_if<effect::OpenSession>(&effect)) {
-    if (refuses()) return answer<void>(event::SessionOpened{away})(away);
-    store_.open_session(e->session, e->name, answer<void>(event::SessionOpened{away}));
+    ask<void>(event::SessionOpened{away}, [this, call = std::move(*e)](auto done) mutable {
+      store_.open_session(call.session, std::move(call.name), std::move(done));
+    });
   } else if (auto* e = std::get_if<effect::Renew>(&effect)) {
-    if (refuses()) return answer<RenewAnswer>(event::Renewed{away})(away);
-    store_.renew(e->session, e->revokes_done, answer<RenewAnswer>(event::Renewed{away}));
+    ask<RenewAnswer>(event::Renewed{away}, [this, call = std::move(*e)](auto done) mutable {
+      store_.renew(call.session, std::move(call.revokes_done), std::move(done));
+    });
   } else if (auto* e = std::get_if<effect::Reap>(&effect)) {
-    store_.reap(e->other, e->beat_seen, answer<bool>(event::Reaped{e->other, away}));
+    ask<bool>(event::Reaped{e->other, away},
+              [this, call = *e](auto done) { store_.reap(call.other, call.beat_seen, std::move(done)); });
   } else if (auto* e = std::get_if<effect::Claim>(&effect)) {
-    const std::uint64_t call = e->request.call;
-    claims_replayed += call == last_call_ ? 1 : 0;
-    last_call_ = call;
-    if (refuses()) return answer<ClaimAnswer>(event::Claimed{call, away})(away);
-    store_.claim(std::move(e->request), answer<ClaimAnswer>(event::Claimed{call, away}));
+    const std::uint64_t number = e->request.call;
+    claims_replayed += number == last_call_ ? 1 : 0;
+    last_call_ = number;
+    ask<ClaimAnswer>(event::Claimed{number, away}, [this, call = std::move(*e)](auto done) mutable {
+      store_.claim(std::move(call.request), std::move(done));
+    });
   } else if (auto* e = std::get_if<effect::Finish>(&effect)) {
-    if (refuses()) return answer<std::vector<FinishAnswer>>(event::Finished{e->batch, away})(away);
-    store_.finish(e->session, std::move(e->items), answer<std::vector<FinishAnswer>>(event::Finished{e->batch, away}));
+    ask<std::vector<FinishAnswer>>(event::Finished{e->batch, away}, [this, call = std::move(*e)](auto done) mutable {
+      store_.finish(call.session, std::move(call.items), std::move(done));
+    });
   } else if (auto* e = std::get_if<effect::Requeue>(&effect)) {
-    if (refuses()) return answer<std::vector<RequeueAnswer>>(event::Requeued{e->batch, away})(away);
-    store_.requeue(e->session, std::move(e->items),
-                   answer<std::vector<RequeueAnswer>>(event::Requeued{e->batch, away}));
+    ask<std::vector<RequeueAnswer>>(event::Requeued{e->batch, away}, [this, call = std::move(*e)](auto done) mutable {
+      store_.requeue(call.session, std::move(call.items), std::move(done));
+    });
   } else if (auto* e = std::get_if<effect::Adopt>(&effect)) {
-    store_.adopt(e->session, std::move(e->items), answer<std::vector<AdoptAnswer>>(event::Adopted{e->batch, away}));
+    ask<std::vector<AdoptAnswer>>(event::Adopted{e->batch, away}, [this, call = std::move(*e)](auto done) mutable {
+      store_.adopt(call.session, std::move(call.items), std::move(done));
+    });
   } else if (auto* e = std::get_if<effect::Reassert>(&effect)) {
-    store_.reassert(e->session, std::move(e->items), answer<std::vector<AdoptAnswer>>(event::Adopted{e->batch, away}));
+    ask<std::vector<AdoptAnswer>>(event::Adopted{e->batch, away}, [this, call = std::move(*e)](auto done) mutable {
+      store_.reassert(call.session, std::move(call.items), std::move(done));
+    });
   } else if (auto* e = std::get_if<effect::Started>(&effect)) {
-    store_.started(std::move(e->items));
+    down_the_line([this, items = std::move(e->items)]() mutable { store_.started(std::move(items)); });
   } else if (auto* e = std::get_if<effect::FetchBody>(&effect)) {
-    store_.get_body(e->digest, answer<Payload>(event::BodyFetched{e->digest, away}));
+    ask<Payload>(event::BodyFetched{e->digest, away},
+                 [this, digest = e->digest](auto done) { store_.get_body(digest, std::move(done)); });
   } else if (auto* e = std::get_if<effect::Send>(&effect)) {
     check_settled(e->message);
     send_(e->worker, std::move(e->message));

@@ -1,18 +1,22 @@
-// treadle_sim [--seeds N] [--from F] | --seed S [--with tasks=9,stalls=0] | --shrink S | --planted [...]
+// treadle_sim [--seeds N] [--from F] [--jobs J] | --seed S [--with tasks=9,stalls=0] | --shrink S | --regressions |
+// --planted [...]
 //
 // Whole clusters from seeds. Prints a line per failing seed and how to see it again; the last line counts seeds as
-// tests. A run in which a kind of fault never struck fails: it would prove nothing. --seed prints one line per
-// transition; --shrink looks for less that still fails; --planted hands over to treadle_sim_planted beside this
-// program.
+// tests. The named seeds of regressions.tsv are run first. A run in which a kind of fault never struck fails: it would
+// prove nothing. --seed prints one line per transition; --shrink looks for less that still fails; --planted hands over
+// to treadle_sim_planted beside this program.
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <thread>
 
-#include "cluster.h"
+#include "batch.h"
+#include "regressions.h"
 #include "shrink.h"
 
 using namespace treadle::sim;
@@ -21,40 +25,10 @@ namespace {
 
 constexpr std::uint64_t kSeedsThatMustStrike = 200;
 
-struct Totals {
-  std::map<std::string, std::uint64_t> tally;
-  treadle::Duration longest_after_faults{0};
-
-  void add(const Verdict& v) {
-    for (const auto& [name, value] : v.tally) tally[name] += value;
-    longest_after_faults = std::max(longest_after_faults, v.longest_after_faults);
-  }
-  // Prints all, and counts what never happened over all seeds.
-  std::uint64_t missing() const {
-    std::uint64_t count = 0;
-    for (const auto& [name, value] : tally) {
-      std::printf("  %-20s %llu\n", name.c_str(), static_cast<unsigned long long>(value));
-      if (value == 0) std::printf("  NEVER HAPPENED: %s\n", name.c_str()), ++count;
-    }
-    for (const char* name : {"cancelled", "crashes", "delayed", "doubles", "flushes", "plain_starts", "store_restarts",
-                             "store_stalls", "client_stalls", "submits_repeated", "wall_steps"}) {
-      if (!tally.contains(name)) std::printf("  NEVER HAPPENED: %s\n", name), ++count;
-    }
-    return count;
-  }
-};
-
-bool run_seed(std::uint64_t seed, const Scenario& scenario, bool print, Totals& totals) {
-  const Verdict verdict = Cluster(seed, scenario, print).run();
-  totals.add(verdict);
-  if (verdict.violations.empty()) return true;
-  const auto number = static_cast<unsigned long long>(seed);
-  std::printf("FAILED seed %llu: %s   (again: ./dev sim --seed %llu; less of it: ./dev sim --shrink %llu)\n", number,
-              verdict.violations[0].c_str(), number, number);
-  if (print) {
-    for (const auto& violation : verdict.violations) std::printf("  %s\n", violation.c_str());
-  }
-  return false;
+int report(std::uint64_t passed, std::uint64_t failed) {
+  std::printf("%llu passed, %llu failed\n", static_cast<unsigned long long>(passed),
+              static_cast<unsigned long long>(failed));
+  return failed == 0 ? 0 : 1;
 }
 
 int run_one(std::uint64_t seed, const char* wishes) {
@@ -65,9 +39,8 @@ int run_one(std::uint64_t seed, const char* wishes) {
     return 2;
   }
   Totals totals;
-  const bool passed = run_seed(seed, scenario, true, totals);
-  std::printf("%d passed, %d failed\n", passed ? 1 : 0, passed ? 0 : 1);
-  return passed ? 0 : 1;
+  run_seed(seed, scenario, true, totals);
+  return report(totals.passed, totals.failed);
 }
 
 int run_shrink(std::uint64_t seed) {
@@ -79,24 +52,30 @@ int run_shrink(std::uint64_t seed) {
   return 1;
 }
 
-int run_many(std::uint64_t from, std::uint64_t seeds) {
+std::uint64_t run_regressions(Totals& totals) {
+  std::uint64_t failed = 0;
+  for (const Regression& row : read_regressions()) {
+    if (run_seed(row.seed, row.scenario, false, totals)) continue;
+    ++failed;
+    std::printf("  it is the regression %s: %s\n", row.name.c_str(), row.found.c_str());
+  }
+  return failed;
+}
+
+int run_many(std::uint64_t from, std::uint64_t seeds, unsigned jobs) {
   Totals totals;
-  std::uint64_t passed = 0;
   const auto begun = std::chrono::steady_clock::now();
-  for (std::uint64_t seed = from; seed < from + seeds; ++seed)
-    passed += run_seed(seed, Scenario::of(seed), false, totals) ? 1 : 0;
+  run_regressions(totals);
+  run_batch(from, seeds, jobs, totals);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
   const std::uint64_t missing = seeds < kSeedsThatMustStrike ? 0 : totals.missing();
-  std::printf(
-      "%llu seeds, %llu events, %llu task starts in %.1f s (%.0f task starts/s); longest end after the faults %.1f s\n",
-      static_cast<unsigned long long>(seeds), static_cast<unsigned long long>(totals.tally["events"]),
-      static_cast<unsigned long long>(totals.tally["starts"]), seconds,
-      static_cast<double>(totals.tally["starts"]) / seconds,
-      std::chrono::duration<double>(totals.longest_after_faults).count());
-  const std::uint64_t failed = seeds - passed + missing;
-  std::printf("%llu passed, %llu failed\n", static_cast<unsigned long long>(passed),
-              static_cast<unsigned long long>(failed));
-  return failed == 0 ? 0 : 1;
+  const auto transitions = static_cast<double>(totals.tally["transitions"]);
+  std::printf("%llu seeds in %.1f s with %u processes; longest end after the faults %.1f s\n",
+              static_cast<unsigned long long>(seeds), seconds, jobs,
+              std::chrono::duration<double>(totals.longest_after_faults).count());
+  std::printf("%.0f transitions in %.1f s of processor time: %.0f a second on one core\n", transitions,
+              totals.cpu_seconds, transitions / std::max(totals.cpu_seconds, 1e-3));
+  return report(totals.passed, totals.failed + missing);
 }
 
 int hand_over(char** argv) {
@@ -111,8 +90,14 @@ int hand_over(char** argv) {
 
 int main(int argc, char** argv) {
   if (argc > 1 && std::strcmp(argv[1], "--planted") == 0) return hand_over(argv);
+  if (argc == 2 && std::strcmp(argv[1], "--regressions") == 0) {
+    Totals totals;
+    run_regressions(totals);
+    return report(totals.passed, totals.failed);
+  }
   std::uint64_t seeds = 200, from = 1, one = 0, shrunk = 0;
   const char* wishes = nullptr;
+  unsigned jobs = std::max(1u, std::thread::hardware_concurrency());
   for (int i = 1; i < argc; i += 2) {
     const std::uint64_t value = i + 1 < argc ? std::strtoull(argv[i + 1], nullptr, 10) : 0;
     const std::string flag = i + 1 < argc ? argv[i] : "";
@@ -120,6 +105,8 @@ int main(int argc, char** argv) {
       seeds = value;
     else if (flag == "--from")
       from = value;
+    else if (flag == "--jobs")
+      jobs = static_cast<unsigned>(std::clamp<std::uint64_t>(value, 1, 256));
     else if (flag == "--seed")
       one = value;
     else if (flag == "--with")
@@ -128,12 +115,12 @@ int main(int argc, char** argv) {
       shrunk = value;
     else
       return std::fprintf(stderr,
-                          "treadle_sim: %s is no flag with a value; it takes --seeds N, --from F, --seed S, --with "
-                          "NAME=NUMBER,..., --shrink S, or --planted first\n",
+                          "treadle_sim: %s is no flag with a value; it takes --seeds N, --from F, --jobs J, "
+                          "--seed S, --with NAME=NUMBER,..., --shrink S, or --regressions alone, or --planted first\n",
                           argv[i]),
              2;
   }
   if (shrunk > 0) return run_shrink(shrunk);
   if (one > 0) return run_one(one, wishes);
-  return run_many(from, seeds);
+  return run_many(from, seeds, jobs);
 }

@@ -26,6 +26,7 @@ void PlainNode::after(Duration delay, void (PlainNode::*what)()) {
 void PlainNode::start() {
   alive_ = true;
   ++life_;
+  ++connection_;
   job_.reset();
   connect();
 }
@@ -41,6 +42,7 @@ void PlainNode::kill() {
 
 // What it runs goes on, and is reported to whoever answers next.
 void PlainNode::dispatcher_began() {
+  ++connection_;
   const bool runs = job_ && !done_;
   if (alive_ && !runs) after(kReconnect, &PlainNode::connect);
 }

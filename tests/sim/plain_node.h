@@ -22,6 +22,7 @@ class PlainNode {
   void start();
   bool alive() const { return alive_; }
   WorkerId id() const { return id_; }
+  std::uint64_t connection() const { return connection_; }
   std::function<void()> on_death;
 
   std::uint64_t starts = 0, deaths = 0, held_at_death = 0;
@@ -40,7 +41,8 @@ class PlainNode {
   bool may_hang_;
   Send send_;
   bool alive_ = false;
-  std::uint64_t life_ = 0;         // also of the connection: what belongs to an earlier one is dropped
+  std::uint64_t life_ = 0;
+  std::uint64_t connection_ = 0;   // what belongs to an earlier one is lost
   std::optional<core::Held> job_;  // runs, or waits for the ACK of its outcome
   bool done_ = false;              // job_ has ended here
 };

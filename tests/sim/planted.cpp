@@ -1,6 +1,8 @@
-// treadle_sim_planted [--plant NAME] [--tries N] [--most N] [--plant NAME --seed S]: the simulator over copies of the
-// cores and the ledger in which one line is broken at a time (plants.tsv), and how many seeds it takes to find each.
-// Prints a JSON line per plant; fails if one is not found, or if a seed fails with nothing planted.
+// treadle_sim_planted [--plant NAME] [--tries N] [--most N] | --plant NAME --seed S | --regressions: the simulator over
+// copies of the cores and the ledger in which one line is broken at a time (plants.tsv), and how many seeds it takes to
+// find each. Prints a JSON line per plant; fails if one is not found, or if a seed fails with nothing planted. Then, or
+// alone with
+// --regressions: each seed of regressions.tsv still fails when the fault that it once found is planted again.
 //
 // Each seed runs in a process of its own: an assertion of the core is a finding too.
 #include <sys/wait.h>
@@ -17,6 +19,7 @@
 
 #include "cluster.h"
 #include "plant_list.h"
+#include "regressions.h"
 
 namespace treadle::plant {
 int active = none;
@@ -33,10 +36,10 @@ struct Finding {
   std::string text;
 };
 
-[[noreturn]] void run_child(std::uint64_t seed, int out) {
+[[noreturn]] void run_child(std::uint64_t seed, const treadle::sim::Scenario& scenario, int out) {
   if (!std::freopen("/dev/null", "w", stderr)) std::abort();  // an assertion's trail is long
   alarm(kSecondsPerSeed);
-  const treadle::sim::Verdict verdict = treadle::sim::Cluster(seed, false).run();
+  const treadle::sim::Verdict verdict = treadle::sim::Cluster(seed, scenario, false).run();
   if (!verdict.violations.empty()) {
     const std::string& text = verdict.violations.front();
     if (write(out, text.data(), text.size()) != static_cast<ssize_t>(text.size())) std::abort();
@@ -62,19 +65,29 @@ Finding finding_of(const std::string& text, int status) {
   return {text.substr(from + 1, to - from - 1), text};
 }
 
-Finding run_seed(std::uint64_t seed) {
+Finding run_seed(std::uint64_t seed, const treadle::sim::Scenario& scenario) {
   int ends[2];
   if (pipe(ends) != 0) std::perror("treadle_sim_planted: pipe"), std::exit(2);
   std::fflush(stdout);
   const pid_t child = fork();
   if (child < 0) std::perror("treadle_sim_planted: fork"), std::exit(2);
-  if (child == 0) run_child(seed, ends[1]);
+  if (child == 0) run_child(seed, scenario, ends[1]);
   close(ends[1]);
   const std::string text = read_all(ends[0]);
   close(ends[0]);
   int status = 0;
   waitpid(child, &status, 0);
   return finding_of(text, status);
+}
+
+Finding run_seed(std::uint64_t seed) { return run_seed(seed, treadle::sim::Scenario::of(seed)); }
+
+int number_of(const std::string& plant) {
+  for (int i = 1; i < static_cast<int>(std::size(treadle::plant::kAll)); ++i) {
+    if (plant == treadle::plant::kAll[i].name) return i;
+  }
+  std::fprintf(stderr, "treadle_sim_planted: there is no plant %s in plants.tsv\n", plant.c_str());
+  std::exit(2);
 }
 
 struct Hunt {
@@ -146,6 +159,21 @@ int show_one(std::uint64_t seed) {
   return verdict.violations.empty() ? 0 : 1;
 }
 
+// A seed that finds its fault no more proves nothing: it is to be replaced by one that does.
+int blunt_regressions() {
+  int blunt = 0;
+  for (const treadle::sim::Regression& row : treadle::sim::read_regressions()) {
+    if (row.plant.empty()) continue;
+    treadle::plant::active = number_of(row.plant);
+    if (!run_seed(row.seed, row.scenario).checker.empty()) continue;
+    ++blunt;
+    std::printf("FAILED: regression %s: seed %llu does not find %s any more\n", row.name.c_str(),
+                static_cast<unsigned long long>(row.seed), row.plant.c_str());
+  }
+  treadle::plant::active = treadle::plant::none;
+  return blunt;
+}
+
 int hunt_all(const char* only, int tries, std::uint64_t most) {
   int found = 0, hunted = 0;
   for (int i = 1; i < static_cast<int>(std::size(treadle::plant::kAll)); ++i) {
@@ -157,10 +185,12 @@ int hunt_all(const char* only, int tries, std::uint64_t most) {
     ++hunted;
     found += static_cast<int>(result.seeds_needed.size()) * 2 > tries ? 1 : 0;
   }
-  if (hunted == 0) return std::fprintf(stderr, "treadle_sim_planted: there is no plant %s in plants.tsv\n", only), 2;
+  if (only) number_of(only);
   treadle::plant::active = treadle::plant::none;
-  const int failures = only ? 0 : clean_failures();
-  std::printf("%d of %d planted bugs found; %d failures with nothing planted\n", found, hunted, failures);
+  const int blunt = only ? 0 : blunt_regressions();
+  const int failures = (only ? 0 : clean_failures()) + blunt;
+  std::printf("%d of %d planted bugs found; %d failures with nothing planted; %d regression seeds find nothing\n",
+              found, hunted, failures - blunt, blunt);
   std::printf("%d passed, %d failed\n", found, hunted - found + failures);
   return found == hunted && failures == 0 ? 0 : 1;
 }
@@ -171,6 +201,11 @@ int main(int argc, char** argv) {
   const char* only = nullptr;
   int tries = 5;
   std::uint64_t most = 300, seed = 0;
+  if (argc == 2 && std::strcmp(argv[1], "--regressions") == 0) {
+    const int blunt = blunt_regressions();
+    std::printf("%d regression seeds find nothing\n", blunt);
+    return blunt == 0 ? 0 : 1;
+  }
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::uint64_t value = std::strtoull(argv[i + 1], nullptr, 10);
     if (std::strcmp(argv[i], "--plant") == 0)
@@ -182,13 +217,13 @@ int main(int argc, char** argv) {
     else if (std::strcmp(argv[i], "--seed") == 0)
       seed = value;
     else
-      return std::fprintf(stderr, "treadle_sim_planted: unknown flag %s; it takes --plant, --tries, --most, --seed\n",
+      return std::fprintf(stderr,
+                          "treadle_sim_planted: unknown flag %s; it takes --plant, --tries, --most, --seed, or "
+                          "--regressions alone\n",
                           argv[i]),
              2;
   }
   if (seed == 0) return hunt_all(only, tries, most);
-  for (int i = 1; only && i < static_cast<int>(std::size(treadle::plant::kAll)); ++i) {
-    if (std::strcmp(only, treadle::plant::kAll[i].name) == 0) treadle::plant::active = i;
-  }
+  if (only) treadle::plant::active = number_of(only);
   return show_one(seed);
 }

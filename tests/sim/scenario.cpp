@@ -10,7 +10,8 @@ int up_to(Rng& rng, int most) { return 1 + static_cast<int>(rng.below(static_cas
 void draw_cluster(Rng& rng, Scenario& s) {
   s.mode = static_cast<core::Mode>(rng.below(3));
   const bool local = s.mode == core::Mode::Local;
-  s.dispatchers = local ? 1 : up_to(rng, 2);
+  s.gateways = up_to(rng, 3);
+  s.dispatchers = local ? 1 : up_to(rng, 3);
   s.workers = local ? 1 : up_to(rng, 3);
   s.slots = up_to(rng, 4);
   s.tasks = 40 + static_cast<int>(rng.below(120));
@@ -25,6 +26,9 @@ void draw_harmless(Rng& rng, Scenario& s) {
   if (rng.chance(0.4)) s.store = {0.1, 0.1, rng.chance(0.3) ? 0.05 : 0};
   if (rng.chance(0.3)) s.store_stalls = up_to(rng, 3);
   if (rng.chance(0.2)) s.client_stalls = up_to(rng, 2);
+  if (rng.chance(0.3)) s.gateway_kills = up_to(rng, 3);
+  if (rng.chance(0.2)) s.gateway_stalls = up_to(rng, 2);
+  if (rng.chance(0.2)) s.store_outages = up_to(rng, 2);
   if (rng.chance(0.3)) s.wall_steps = up_to(rng, 3);
   if (rng.chance(0.4)) s.cancels = 5;
   if (rng.chance(0.4)) s.hint_loss = rng.chance(0.5) ? 0.5 : 1;
@@ -32,6 +36,7 @@ void draw_harmless(Rng& rng, Scenario& s) {
 
 void draw_losses(Rng& rng, Scenario& s) {
   if (rng.chance(0.3)) s.process_crashes = up_to(rng, 2);
+  if (s.process_crashes > 0) s.all_at_once = rng.chance(0.4);
   if (rng.chance(0.3)) s.stalls = up_to(rng, 2);
   if (s.mode == core::Mode::Local) return;
   if (rng.chance(0.5)) {
@@ -46,7 +51,8 @@ void draw_losses(Rng& rng, Scenario& s) {
   if (rng.chance(0.3)) s.partitions = 1;
   if (rng.chance(0.2)) s.half_opens = 1;
   if (rng.chance(0.15)) s.doubles = 1;
-  if (s.mode == core::Mode::Push && rng.chance(0.15)) s.liars = 1;
+  if (rng.chance(0.15)) s.liars = 1;
+  if (rng.chance(0.4)) s.moves = up_to(rng, 4);
 }
 
 #define KNOB(member, least)                                   \
@@ -58,6 +64,7 @@ void draw_losses(Rng& rng, Scenario& s) {
     } \
   }
 constexpr Knob kKnobs[] = {
+    KNOB(gateways, 1),
     KNOB(dispatchers, 1),
     KNOB(workers, 1),
     KNOB(slots, 1),
@@ -78,14 +85,19 @@ constexpr Knob kKnobs[] = {
     KNOB(worker_kills, 0),
     KNOB(plain_kills, 0),
     KNOB(dispatcher_kills, 0),
+    KNOB(gateway_kills, 0),
     KNOB(process_crashes, 0),
+    KNOB(all_at_once, 0),
     KNOB(store_restarts, 0),
     KNOB(flushes, 0),
     KNOB(stalls, 0),
     KNOB(store_stalls, 0),
     KNOB(client_stalls, 0),
+    KNOB(gateway_stalls, 0),
+    KNOB(store_outages, 0),
     KNOB(partitions, 0),
     KNOB(half_opens, 0),
+    KNOB(moves, 0),
     KNOB(doubles, 0),
     KNOB(liars, 0),
     KNOB(wall_steps, 0),
@@ -116,9 +128,10 @@ Scenario Scenario::of(std::uint64_t seed) {
 
 bool Scenario::calm() const {
   return worker_kills + plain_kills + dispatcher_kills + process_crashes + store_restarts + flushes + stalls +
-                 partitions + half_opens + doubles + liars ==
+                 partitions + half_opens + moves + doubles + liars ==
              0 &&
-         network.drop == 0 && network.reorder == 0;
+         network.drop == 0 && network.reorder == 0 &&
+         (dispatchers == 1 || store.slow == 0);  // renewals that are late for too long look like death
 }
 
 std::span<const Knob> knobs() { return kKnobs; }

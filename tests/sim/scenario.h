@@ -19,6 +19,7 @@ struct StoreFaults {
 
 struct Scenario {
   core::Mode mode = core::Mode::Push;
+  int gateways = 1;
   int dispatchers = 1;
   int workers = 1;
   int slots = 2;  // each
@@ -30,8 +31,14 @@ struct Scenario {
   NetworkFaults network;
   StoreFaults store;
   double hint_loss = 0;  // of the store's hints: work, cancel
-  int worker_kills = 0, plain_kills = 0, dispatcher_kills = 0, process_crashes = 0, store_restarts = 0, flushes = 0;
-  int stalls = 0, store_stalls = 0, client_stalls = 0, partitions = 0, half_opens = 0;
+  int worker_kills = 0, plain_kills = 0, dispatcher_kills = 0, gateway_kills = 0;
+  int process_crashes = 0;  // of the one that owns the store, with all roles in it
+  int all_at_once = 0;      // 1: and everything else with it
+  int store_restarts = 0, flushes = 0;
+  int stalls = 0, store_stalls = 0, client_stalls = 0, gateway_stalls = 0;
+  int store_outages = 0;  // nobody reaches it
+  int partitions = 0, half_opens = 0;
+  int moves = 0;    // of workers: to another connection, if there is another dispatcher to that one
   int doubles = 0;  // another worker with the same id for a while
   int liars = 0;    // 1: what worker 0 says is not always true
   int wall_steps = 0, cancels = 0;

@@ -22,6 +22,7 @@ std::string name(FinishAnswer answer) {
 template <class Answer>
 StoreLaw::Done<Answer> StoreLaw::watch(Done<Answer> done, std::function<void(Answer&)> check) {
   const std::uint64_t number = next_++;
+  touched_ = true;
   const auto shared = std::make_shared<Done<Answer>>(std::move(done));
   under_way_[number] = [shared] { (*shared)(fail(Code::StoreAway, "the store began anew")); };
   return [this, number, shared, check = std::move(check)](Result<Answer> answer) {
@@ -103,7 +104,8 @@ void StoreLaw::reassert(SessionId to, std::vector<ReassertItem> batch, Done<std:
   for (const ReassertItem& item : batch) {
     Task& task = tasks_[item.task];
     before.push_back(task.state);
-    if (task.state == State::Free && !task.closed) task = {State::Held, item.token, to, false, false, task.cancel};
+    if (task.state == State::Free && !task.closed)
+      task = {State::Held, item.token, to, false, false, task.cancel, task.cancelled};
     if (holds(task, item.token)) task.session = to;
   }
   auto copy = batch;
@@ -124,6 +126,8 @@ void StoreLaw::reassert(SessionId to, std::vector<ReassertItem> batch, Done<std:
 
 void StoreLaw::claim(ClaimRequest request, Done<ClaimAnswer> done) {
   auto copy = request;
+  if (Session* session = live(request.session); session && request.call > session->asked)
+    session->asked = request.call, session->asked_at = world_.now();
   store_->claim(std::move(request),
                 watch<ClaimAnswer>(std::move(done), [this, copy](ClaimAnswer& answer) { check_claim(copy, answer); }));
 }
@@ -144,8 +148,10 @@ void StoreLaw::check_claim(const ClaimRequest& request, const ClaimAnswer& answe
       blame_(what + " was claimed with a token that nobody made");
     if (task.state == State::Ended || task.closed) blame_(what + " has ended and was claimed");
     if (task.state == State::Held && task.token != attempt.token) blame_(what + " was claimed, and another holds it");
-    if (task.cancel && first) blame_(what + " was claimed after its cancel had been promised");
-    if (task.state == State::Free) task = {State::Held, attempt.token, request.session, false, false, task.cancel};
+    if (task.cancel && first && task.cancelled < session->asked_at)
+      blame_(what + " was claimed after its cancel had been promised");
+    if (task.state == State::Free)
+      task = {State::Held, attempt.token, request.session, false, false, task.cancel, task.cancelled};
   }
 }
 

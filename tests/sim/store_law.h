@@ -11,6 +11,7 @@
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "store/store.h"
@@ -43,7 +44,12 @@ class StoreLaw {
   void crashed();
   // It lost everything, and is another store from now on.
   void flushed(store::Store& fresh);
-  void cancel_was_promised(TaskId task) { tasks_[task].cancel = true; }
+  // Was there a call since the last time?
+  bool was_touched() { return std::exchange(touched_, false); }
+  void cancel_was_promised(TaskId task) {
+    Task& known = tasks_[task];
+    if (!std::exchange(known.cancel, true)) known.cancelled = world_.now();
+  }
   // The store has said a durable last word on this attempt: its worker may be told so.
   bool is_settled(Token token) const { return settled_.contains(token); }
   std::uint64_t errors_of_crashes = 0;
@@ -57,12 +63,15 @@ class StoreLaw {
     bool durable = false;  // Ended: and that is for good
     bool closed = false;   // ended without a winner, and that is for good
     bool cancel = false;   // somebody was told that it will not run again
+    Instant cancelled;     // when
   };
   struct Session {
     bool live = true;
     std::uint64_t beat = 1;
     Instant renewed;
-    std::uint64_t call = 0;  // the last one that was answered
+    std::uint64_t call = 0;   // the last one that was answered
+    std::uint64_t asked = 0;  // the last one that was made, first at this time:
+    Instant asked_at;
     std::set<std::uint64_t> given;
   };
 
@@ -82,6 +91,7 @@ class StoreLaw {
   std::unordered_map<TaskId, Task> tasks_;
   std::unordered_map<SessionId, Session> sessions_;
   std::unordered_set<Token> settled_;
+  bool touched_ = false;
   bool lost_tasks_ = false;  // a flush: tasks may be missing
   std::map<std::uint64_t, std::function<void()>> under_way_;
   std::uint64_t next_ = 1;

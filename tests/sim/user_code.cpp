@@ -10,6 +10,8 @@ Plan plan_of(TaskId task, bool may_hang) {
   if (kind < 4) plan.behaviour = Behaviour::Raise;
   if (kind == 4) plan.behaviour = Behaviour::KillExecutor;
   if (kind == 5 && may_hang) plan = {Behaviour::Hang, Duration{0}};
+  // Long enough that a dispatcher gives it up for lost while it runs; a time limit would end it.
+  if (kind == 6 && !may_hang) plan.takes = 3s;
   return plan;
 }
 

@@ -20,7 +20,7 @@ struct Plan {
 };
 
 // Of 100 tasks: 4 raise, 1 kills its executor always, 1 hangs if hanging is allowed (a time limit is set); the others
-// return after 0, 1, 5, 50 or 500 ms.
+// return after 0, 1, 5, 50 or 500 ms, and 1 after 3 s if there is no time limit.
 Plan plan_of(TaskId task, bool may_hang);
 std::string result_of(TaskId task);
 

@@ -32,6 +32,7 @@ void WorkerNode::start() {
   wake_at_ = Instant::never();
   stalled_until_ = Instant{};
   last_said_ = 0;
+  die_in_ = 0;
   if (executors_) buried_.push_back(std::move(executors_));  // timers of theirs may still be due
   executors_ = std::make_unique<FakeExecutors>(world_, log_, may_hang_, [this, life = life_] {
     if (life == life_) wake(world_.now());
@@ -57,6 +58,15 @@ void WorkerNode::stall(Duration d) {
   stalled_until_ = world_.now() + d;
 }
 
+void WorkerNode::reconnect() {
+  if (!core_) return;
+  ++reconnects;
+  say(event::LinkDown{});
+  world_.after(world_.between(1ms, 50ms), [this, life = life_] {
+    if (life == life_) say(event::LinkUp{});
+  });
+}
+
 // In PULL a reply belongs to one request: with REQ_CORRELATE the socket drops what answers an earlier one.
 void WorkerNode::deliver(DispatcherMessage message) {
   if (!core_) return;
@@ -75,12 +85,12 @@ void WorkerNode::say(SupervisorEvent event) {
 
 void WorkerNode::wake(Instant at) {
   at = std::max(at, stalled_until_);
-  if (at == Instant::never() || (at >= wake_at_ && wake_at_ > world_.now())) return;
+  if (at >= wake_at_) return;
   wake_at_ = at;
-  world_.at(at, [this, life = life_] {
-    if (life != life_ || !core_) return;
-    if (world_.now() < stalled_until_) return wake(stalled_until_);
+  world_.at(at, [this, at, life = life_] {
+    if (life != life_ || !core_ || at != wake_at_) return;  // it was woken earlier instead
     wake_at_ = Instant::never();
+    if (world_.now() < stalled_until_) return wake(stalled_until_);
     turn();
   });
 }
@@ -88,28 +98,42 @@ void WorkerNode::wake(Instant at) {
 void WorkerNode::turn() {
   for (auto& e : executors_->take_events()) events_.push_back(std::move(e));
   SupervisorEffects effects;
+  transitions += events_.size();
   for (auto& e : std::exchange(events_, {})) core_->step(world_.now(), std::move(e), effects);
   for (;;) {
     core_->tick(world_.now(), effects);
     if (effects.commands.empty()) break;
-    carry_out(effects);
+    if (!carry_out(effects)) return;
   }
   core_->flush(world_.now(), effects);
-  carry_out(effects);
+  if (!carry_out(effects)) return;
   if (effects.message) {
+    if (dies_now()) return;
+    ++transitions;
     last_said_ = effects.message->seq;
     send_(std::move(*effects.message));
   }
   wake(core_->next_deadline());
 }
 
+bool WorkerNode::dies_now() {
+  if (die_in_ == 0 || --die_in_ > 0) return false;
+  kill();
+  return true;
+}
+
 // Answers that the port promises at once (Recalled, Measured) go back before anything else.
-void WorkerNode::carry_out(SupervisorEffects& effects) {
-  for (const auto& command : std::exchange(effects.commands, {})) executors_->run(command);
+bool WorkerNode::carry_out(SupervisorEffects& effects) {
+  for (const auto& command : std::exchange(effects.commands, {})) {
+    if (dies_now()) return false;
+    ++transitions;
+    executors_->run(command);
+  }
   for (auto& e : executors_->take_events()) core_->step(world_.now(), std::move(e), effects);
   for (const TrailEntry& entry : std::exchange(effects.trail, {})) {
     if (on_note) on_note(entry.event + " " + entry.fields);
   }
+  return true;
 }
 
 }  // namespace treadle::sim

@@ -22,6 +22,8 @@ class WorkerNode {
   void kill();   // kill -9: the program and everything below it
   void start();  // another boot
   void stall(Duration d);
+  void die_at_effect(std::uint64_t n) { die_in_ = n; }  // of its next ones: commands to executors, messages
+  void reconnect();                                     // its connection breaks, and another one is made
   bool alive() const { return core_ != nullptr; }
   WorkerId id() const { return id_; }
   std::uint32_t slots() const { return slots_; }
@@ -29,13 +31,16 @@ class WorkerNode {
   const core::SupervisorCounters& counters() const { return core_->counters(); }
   std::function<void(const std::string&)> on_note;
 
-  std::uint64_t deaths = 0, held_at_death = 0, recalled = 0, stalls = 0, superseded = 0;
+  std::uint64_t deaths = 0, held_at_death = 0, recalled = 0, stalls = 0, superseded = 0, reconnects = 0,
+                transitions = 0;
 
  private:
   void say(core::SupervisorEvent event);
   void wake(Instant at);
   void turn();
-  void carry_out(core::SupervisorEffects& effects);
+  // False: it died before all was done.
+  bool carry_out(core::SupervisorEffects& effects);
+  bool dies_now();
 
   World& world_;
   RunLog& log_;
@@ -50,6 +55,7 @@ class WorkerNode {
   std::vector<core::SupervisorEvent> events_;
   std::uint64_t life_ = 0;
   std::uint64_t boots_ = 0;
+  std::uint64_t die_in_ = 0;     // effects from now; 0 = not planned
   std::uint64_t last_said_ = 0;  // number of the newest message
   Instant stalled_until_;
   Instant wake_at_ = Instant::never();

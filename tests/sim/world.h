@@ -3,8 +3,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <memory>
-#include <queue>
 #include <vector>
 
 #include "base/callback.h"
@@ -22,17 +20,19 @@ class World final : public Clock {
   void step_wall_clock(std::int64_t ms) { wall_step_ms_ += ms; }
 
   void at(Instant when, Callback<void()> what) {
-    heap_.push({std::max(when, now_), next_++, std::make_shared<Callback<void()>>(std::move(what))});
+    heap_.push_back({std::max(when, now_), next_++, std::move(what)});
+    std::push_heap(heap_.begin(), heap_.end());
   }
   void after(Duration delay, Callback<void()> what) { at(now_ + delay, std::move(what)); }
   // Runs the next thing; false: nothing is left.
   bool step() {
     if (heap_.empty()) return false;
-    const Entry entry = heap_.top();
-    heap_.pop();
+    std::pop_heap(heap_.begin(), heap_.end());
+    Entry entry = std::move(heap_.back());
+    heap_.pop_back();
     now_ = entry.when;
     ++events;
-    (*entry.what)();
+    entry.what();
     return true;
   }
   Duration between(Duration least, Duration most) {
@@ -47,10 +47,10 @@ class World final : public Clock {
   struct Entry {
     Instant when;
     std::uint64_t order;  // of equal times, the first asked for comes first
-    std::shared_ptr<Callback<void()>> what;
+    Callback<void()> what;
     bool operator<(const Entry& other) const { return when != other.when ? when > other.when : order > other.order; }
   };
-  std::priority_queue<Entry> heap_;
+  std::vector<Entry> heap_;
   Instant now_{1'000'000'000};
   std::uint64_t next_ = 0;
   std::int64_t wall_step_ms_ = 0;

@@ -92,6 +92,33 @@ TEST_F(Held, ASubmitIsNeitherAnsweredNorSeenNorClaimableBeforeItsCommit) {
   EXPECT_EQ(claim().size(), 1u);
 }
 
+// A call that is repeated while its first one waits for the disk does not know yet whose the key is.
+TEST_F(Held, ARepeatedSubmitIsAnsweredWithTheTaskThatHasTheKey) {
+  std::vector<TaskId> told;
+  const auto send = [&](std::uint64_t id, std::uint64_t body) {
+    Submission s;
+    s.id = TaskId(Uuid{1, id});
+    s.function = function_;
+    s.args.bytes = Buffer::of("args");
+    s.idempotency_key = "key";
+    s.body_digest.words[0] = body;
+    store_.submit({s}, [&](Result<std::vector<Result<SubmitAnswer>>> answers) {
+      ASSERT_TRUE(answers);
+      told.push_back(answers->at(0) ? answers->at(0)->id : TaskId{});
+    });
+  };
+  const TaskId first(Uuid{1, 101});
+  send(101, 1);
+  send(102, 1);
+  send(102, 1);
+  send(103, 2);  // another body: a conflict, however often it is asked
+  send(103, 2);
+  EXPECT_TRUE(told.empty());
+  commit();
+  EXPECT_EQ(told, (std::vector<TaskId>{first, first, first, TaskId{}, TaskId{}}));
+  EXPECT_EQ(state(TaskId(Uuid{1, 102})), std::nullopt);
+}
+
 TEST_F(Held, AnOutcomeIsNeitherAnsweredNorSeenNorWokenForBeforeItsCommit) {
   const TaskId id = submit();
   commit();
