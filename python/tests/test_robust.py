@@ -249,6 +249,21 @@ def test_a_thread_without_work_ends(url, monkeypatch):
     client.close()
 
 
+def test_a_client_is_closed_at_any_moment(url):
+    """Right after a submit its thread begins to wait, and is told to end in the midst of that."""
+    ends = threading.Semaphore(0)
+
+    def submit_and_close():
+        for _ in range(60):
+            with Client(url) as client:
+                client.submit(add, 1, 2)
+            ends.release()
+
+    threading.Thread(target=submit_and_close, daemon=True).start()
+    for _ in range(60):
+        assert ends.acquire(timeout=30), "close() does not return"
+
+
 def test_what_was_submitted_last_is_sent_before_the_process_ends(url):
     """Nobody waits for the futures; the calls are there all the same."""
     run(

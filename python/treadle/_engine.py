@@ -180,9 +180,7 @@ class Engine:
             self._fail_all(error)
             raise
         finally:
-            for one in (*tasks, stop):
-                one.cancel()
-            await asyncio.gather(*tasks, stop, return_exceptions=True)
+            await _end([*tasks, stop])
             for stream in streams:
                 stream.close()
             with self.lock:
@@ -428,6 +426,18 @@ class Engine:
             text = json.loads(body)["result"]
             assert isinstance(text, str)
             return text
+
+
+async def _end(parts: Iterable[asyncio.Future[Any]]) -> None:
+    """Cancels until all have ended: wait_for up to Python 3.11 loses a cancel that comes together with its result."""
+    left = set(parts)
+    while left:
+        for one in left:
+            one.cancel()
+        done, left = await asyncio.wait(left, timeout=0.05)
+        for one in done:
+            if not one.cancelled():
+                one.exception()  # it was raised already, or comes too late to matter
 
 
 class _Patience:
