@@ -60,6 +60,7 @@ Result<void> Node::start() {
 int Node::run() {
   print_start_lines();
   loop_->on_stop_signal([this](int count) { on_signal(count); });
+  loop_->on_dump_signal([this] { print_state(); });
   loop_->run();
   gateway_.reset();
   worker_.reset();

@@ -52,6 +52,7 @@ class Node final : private gateway::StatusSource {
   void print_start_lines() const;
   void print_ready_line() const;
   void on_signal(int count);
+  void print_state() const;  // node_state.cpp
   void begin_stop();
   void stop_now();
   bool everything_ended() const;

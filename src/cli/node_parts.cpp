@@ -9,6 +9,7 @@
 #include "cli/port_owner.h"
 #include "cli/running_service.h"
 #include "cli/shells.h"
+#include "cli/takeover.h"
 #include "core/failure_object.h"
 #include "runtime/log.h"
 #include "store/memory/memory_store.h"
@@ -93,6 +94,14 @@ Result<void> Node::open_store() {
   } else {
     store::RedisConfig redis;
     TRY(redis.address, store::redis::parse_address(o.store));
+    redis.client.jitter_seed = rng_.next();
+    redis.partitions = o.partitions;
+    redis.wait.replicas = o.redis_wait;
+    if (const std::string& name = options_.dispatch.name; !name.empty()) {
+      redis.is_dead = [own = lasting_name(name)](const std::string& other) { return is_dead_predecessor(own, other); };
+      // A local dispatcher's workers died with it; others come to us with what they hold, and are given time for that.
+      if (options_.dispatch.mode != core::Mode::Local) redis.take_over_after = core::limits::kAdoptionWindow;
+    }
     redis.failure = store_failure;
     redis.warn = [](const std::string& warning) { runtime::log(runtime::LogLevel::Warning, "store.weak " + warning); };
     auto opened = store::open_redis(loop_->context(), std::move(redis), clock_);
@@ -112,7 +121,7 @@ Result<void> Node::open_store() {
 Result<void> Node::start_dispatcher() {
   const DispatchOptions& o = options_.dispatch;
   core::DispatcherConfig config{.mode = o.mode, .session = SessionId(Uuid{rng_.next(), rng_.next()})};
-  config.name = host_name() + ":" + std::to_string(getpid());
+  config.name = o.name.empty() ? host_name() + ":" + std::to_string(getpid()) : lasting_name(o.name);
   config.time_limit = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(o.timeout_s));
   transport::DispatcherLink* link = &inproc_.dispatcher_end();
   if (o.mode != core::Mode::Local) {

@@ -22,6 +22,8 @@ constexpr const char* kGatewayExamples = R"(
 Examples:
   treadle gateway                                   on the Redis of this machine
   treadle gateway --store redis://10.0.0.5:6379/0   on another one
+  treadle gateway --store redis+sentinel://10.0.0.5:26379,10.0.0.6:26379/mymaster/0
+  treadle gateway --store redis+cluster://10.0.0.5:6379,10.0.0.6:6379
 )";
 constexpr const char* kDispatcherExamples = R"(
 Examples:
@@ -90,10 +92,23 @@ void add_store(Form& form, bool embedded) {
   form.app
       .add_option("--store", o.store,
                   embedded ? "redis://host:6379/0, or memory: to keep nothing (default: SQLite in the data directory)"
-                           : "redis://host:6379/0, rediss://... (TLS) or unix:///path")
+                           : "redis://host:6379/0 (several with commas between), rediss://... (TLS), unix:///path, "
+                             "redis+sentinel://host:26379/master-name/0 or redis+cluster://host:6379")
       ->envname("TREADLE_STORE")
       ->capture_default_str();
   form.app.add_flag("--require-durable", o.require_durable, "refuse a store that loses tasks when it is killed");
+  form.app
+      .add_option("--partitions", o.partitions,
+                  "parts in which a Redis store is kept, a power of two up to 256; fixed at its first use (default: as "
+                  "it is; at first 1, or 16 on several servers)")
+      ->envname("TREADLE_PARTITIONS")
+      ->check(CLI::Range(1, 256));
+  form.app
+      .add_option("--redis-wait", o.redis_wait,
+                  "replicas of Redis that must have what is acknowledged, within 100 ms; fewer are answered with 503 "
+                  "(default: 0, none is waited for)")
+      ->envname("TREADLE_REDIS_WAIT")
+      ->check(CLI::Range(0, 16));
   if (!embedded) return;
   form.app.add_option("--data-dir", o.data_dir, "where tasks and results are kept")
       ->envname("TREADLE_DATA_DIR")
@@ -180,7 +195,16 @@ std::optional<int> parse(Form& form, const Arguments& arguments) {
 }
 
 bool is_redis(const std::string& store) {
-  return store.starts_with("redis://") || store.starts_with("rediss://") || store.starts_with("unix://");
+  for (const char* scheme :
+       {"redis://", "rediss://", "unix://", "redis+sentinel://", "redis+cluster://", "rediss+cluster://"}) {
+    if (store.starts_with(scheme)) return true;
+  }
+  return false;
+}
+
+bool is_dispatcher_name(const std::string& name) {
+  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+  return name.size() <= 64 && name.find_first_not_of(kAllowed) == std::string::npos;
 }
 
 // A worker's words: push or pull, slots, tcp://host:port, in any order.
@@ -258,6 +282,11 @@ Parsed parse_gateway(const Arguments& arguments) {
 Parsed parse_dispatcher(const Arguments& arguments) {
   Form form("dispatcher", "The dispatcher alone, on Redis.", kDispatcherExamples);
   add_dispatcher(form, "-p,--port", "--host");
+  form.app
+      .add_option("--name", form.options.dispatch.name,
+                  "name of this dispatcher: started again on this machine, it takes over at once from one of its name "
+                  "that was killed")
+      ->envname("TREADLE_NAME");
   add_insecure_public(form);
   add_store(form, false);
   add_executors(form);
@@ -265,6 +294,8 @@ Parsed parse_dispatcher(const Arguments& arguments) {
   const Options& o = form.options;
   if (o.dispatch.mode != core::Mode::Local && o.dispatch.port < 0)
     return complain(form, "mode " + form.mode + " needs the port for its workers: -p 7001");
+  if (!is_dispatcher_name(o.dispatch.name))
+    return complain(form, "--name takes up to 64 letters, digits, '.', '_' and '-'.");
   if (!is_redis(o.store.store))
     return complain(form, "a dispatcher alone shares its store with a gateway, so it needs Redis; '" + o.store.store +
                               "' is none. Everything in one process: treadle serve -m " + form.mode);

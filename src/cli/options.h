@@ -31,6 +31,8 @@ struct StoreOptions {
   std::string data_dir = "treadle-data";
   std::string durability = "strict";
   bool require_durable = false;
+  unsigned partitions = 0;  // of Redis; 0: as it has it
+  int redis_wait = 0;       // replicas that must have what is acknowledged
 };
 
 struct DispatchOptions {
@@ -38,6 +40,7 @@ struct DispatchOptions {
   std::string host = "127.0.0.1";
   int port = -1;         // of zmq; -1: not given; 0: any free one
   double timeout_s = 0;  // 0: none
+  std::string name;      // "": host and pid
 };
 
 struct ExecutorOptions {

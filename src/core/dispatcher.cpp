@@ -127,6 +127,25 @@ void Dispatcher::on(Instant, event::RevokeHint& e) {
   }
 }
 
+DispatcherFigures Dispatcher::figures() const {
+  DispatcherFigures f;
+  f.workers = workers_.size();
+  f.lost_workers = lost_.size();
+  f.credit = credit_total_;
+  f.held = live_.size();
+  f.unplaced = unplaced_.size();
+  f.ending = finish_ready_.size() + requeue_ready_.size();
+  for (const auto& [number, batch] : finishing_) f.ending += batch.items.size();
+  for (const auto& [number, batch] : requeueing_) f.ending += batch.items.size();
+  f.parked = parks_.size();
+  f.bodies_wanted = wanted_.size();
+  f.other_sessions = others_.size();
+  f.session_live = session_state_ == SessionState::Live;
+  f.draining = draining_;
+  f.claiming = claim_in_flight_ != 0;
+  return f;
+}
+
 bool Dispatcher::quiet() const {
   return draining_ && finish_ready_.empty() && requeue_ready_.empty() && finishing_.empty() && requeueing_.empty() &&
          unplaced_.empty() && claim_in_flight_ == 0;

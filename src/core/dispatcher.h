@@ -166,6 +166,18 @@ struct WorkerView {
   std::string lost_why;  // "" = it is there
 };
 
+// What it has on its hands, for people who ask what it is doing (SIGUSR1).
+struct DispatcherFigures {
+  std::size_t workers = 0, lost_workers = 0;
+  std::uint64_t credit = 0;            // attempts that the workers would take at once
+  std::size_t held = 0, unplaced = 0;  // attempts; of them claimed and not yet given to a worker
+  std::size_t ending = 0;              // outcomes and give-backs that the store has not answered
+  std::size_t parked = 0;              // requests of pull workers that wait for a task
+  std::size_t bodies_wanted = 0;       // function bodies that workers wait for
+  std::size_t other_sessions = 0;      // of other dispatchers, as last read
+  bool session_live = false, draining = false, claiming = false;
+};
+
 class Dispatcher {
  public:
   Dispatcher(DispatcherConfig config, Rng rng, Instant now);
@@ -181,6 +193,7 @@ class Dispatcher {
   std::uint32_t free_slots() const;
   std::size_t attempts_held() const { return live_.size(); }
   SessionId session() const { return session_; }
+  DispatcherFigures figures() const;
   bool drained() const { return draining_ && live_.empty() && finishing_.empty() && requeueing_.empty(); }
   // Draining, and all that came from the workers so far is with the store.
   bool quiet() const;
@@ -318,6 +331,9 @@ class Dispatcher {
   void send_batches(Instant now, std::unordered_map<std::uint64_t, Batch<Item>>& batches, DispatcherEffects& effects);
   template <class Item>
   void retry_later(Instant now, Batch<Item>& batch, const Error& error);
+  template <class Item>
+  void retry_apart(Instant now, std::unordered_map<std::uint64_t, Batch<Item>>& batches, std::uint64_t number,
+                   const Error& error);
 
   DispatcherConfig config_;
   Rng rng_;

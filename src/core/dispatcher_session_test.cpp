@@ -245,5 +245,42 @@ TEST(DispatcherSession, ADispatcherThatStoodStillSaysNothingBeforeItHasRenewed) 
   EXPECT_EQ(b.sent_to(w).size(), 1u);
 }
 
+// Of a store in parts, one may be away: what the others have is over, whoever came in one batch with it.
+TEST(DispatcherSession, OutcomesOfAPartThatIsAwayDoNotHoldUpTheOthers) {
+  Bench b;
+  const WorkerId w = worker_id(1);
+  b.register_worker(w, 8);
+  const auto attempts = b.answer_claim({1, 2, 3, 4, 5});
+  b.receive_all(w);
+  WorkerMessage m = b.message(w, 8);
+  for (const Attempt& attempt : attempts) m.outcomes.push_back(completed(attempt));
+  b.say(event::WorkerSaid{m});
+  const TaskId away = attempts[2].task;
+  for (int round = 0; round < 5; ++round) {
+    for (const auto& finish : b.take<effect::Finish>()) {
+      std::vector<FinishAnswer> answers;
+      bool all_there = true;
+      for (const FinishItem& item : finish.items) {
+        all_there &= item.task != away;
+        answers.push_back(FinishAnswer::Duplicate);
+      }
+      if (all_there)
+        b.say(event::Finished{finish.batch, answers});
+      else
+        b.say(event::Finished{finish.batch, Result<std::vector<FinishAnswer>>(fail(Code::StoreAway, "gone"))});
+    }
+    b.pass(1s);
+  }
+  b.pass(2100ms);
+  EXPECT_EQ(b.dispatcher_.attempts_held(), 1u);
+  EXPECT_EQ(b.dispatcher_.figures().ending, 1u);
+  const auto last = b.take<effect::Finish>();
+  ASSERT_EQ(last.size(), 1u);
+  ASSERT_EQ(last[0].items.size(), 1u);
+  EXPECT_EQ(last[0].items[0].task, away);
+  b.say(event::Finished{last[0].batch, std::vector{FinishAnswer::Applied}});
+  EXPECT_EQ(b.dispatcher_.attempts_held(), 0u);
+}
+
 }  // namespace
 }  // namespace treadle::core

@@ -1,5 +1,6 @@
 // What the dispatcher asks of its store: claims, endings, and the session that owns its attempts.
 #include <algorithm>
+#include <iterator>
 
 #include "base/assert.h"
 #include "core/dispatcher.h"
@@ -143,10 +144,32 @@ void Dispatcher::send_batches(Instant now, std::unordered_map<std::uint64_t, Bat
 template <class Item>
 void Dispatcher::retry_later(Instant now, Batch<Item>& batch, const Error& error) {
   batch.sent = false;
+  const bool first = batch.backoff == Duration{0};
   batch.backoff = std::clamp(batch.backoff * 2, Duration(kBackoffMin), Duration(kBackoffMax));
   batch.retry_at = now + batch.backoff;
   retry_at_ = std::min(retry_at_, batch.retry_at);
+  if (!first) return;
   note("store.trouble items=" + std::to_string(batch.items.size()) + " error=\"" + error.message + "\"");
+}
+
+// A part of the store may be away: what it holds up must not hold up the rest, so a batch that failed is said again in
+// two halves.
+template <class Item>
+void Dispatcher::retry_apart(Instant now, std::unordered_map<std::uint64_t, Batch<Item>>& batches, std::uint64_t number,
+                             const Error& error) {
+  Batch<Item>& batch = batches.at(number);
+  retry_later(now, batch, error);
+  const std::size_t kept = (batch.items.size() + 1) / 2;
+  if (kept == batch.items.size()) return;
+  Batch<Item> rest;
+  rest.retry_at = batch.retry_at;
+  rest.backoff = batch.backoff;
+  rest.items.assign(std::move_iterator(batch.items.begin() + static_cast<std::ptrdiff_t>(kept)),
+                    std::move_iterator(batch.items.end()));
+  rest.endings.assign(batch.endings.begin() + static_cast<std::ptrdiff_t>(kept), batch.endings.end());
+  batch.items.resize(kept);
+  batch.endings.resize(kept);
+  batches.emplace(next_batch_++, std::move(rest));
 }
 
 void Dispatcher::send_endings(Instant now, DispatcherEffects& effects) {
@@ -177,7 +200,7 @@ void Dispatcher::send_endings(Instant now, DispatcherEffects& effects) {
 void Dispatcher::on(Instant now, event::Finished& e) {
   const auto it = finishing_.find(e.batch);
   if (it == finishing_.end()) return;
-  if (!e.answer) return retry_later(now, it->second, e.answer.error());
+  if (!e.answer) return retry_apart(now, finishing_, e.batch, e.answer.error());
   for (const Ending& ending : it->second.endings) settle(ending);
   finishing_.erase(it);
 }
@@ -185,7 +208,7 @@ void Dispatcher::on(Instant now, event::Finished& e) {
 void Dispatcher::on(Instant now, event::Requeued& e) {
   const auto it = requeueing_.find(e.batch);
   if (it == requeueing_.end()) return;
-  if (!e.answer) return retry_later(now, it->second, e.answer.error());
+  if (!e.answer) return retry_apart(now, requeueing_, e.batch, e.answer.error());
   for (const Ending& ending : it->second.endings) settle(ending);
   requeueing_.erase(it);
   work_hinted_ = true;

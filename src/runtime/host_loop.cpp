@@ -64,6 +64,14 @@ struct HostLoop::Impl {
     });
   }
 
+  void wait_for_dump() {
+    dump_signals.async_wait([this](const boost::system::error_code& error, int) {
+      if (error) return;
+      if (dump) dump();
+      wait_for_dump();
+    });
+  }
+
   // Shells hand things to each other, so they go round until none has anything left.
   void turn_shells() {
     const Instant now = clock.now();
@@ -78,10 +86,11 @@ struct HostLoop::Impl {
   const Clock& clock;
   asio::io_context context{1};
   asio::steady_timer timer{context};
-  asio::signal_set signals{context};
+  asio::signal_set signals{context}, dump_signals{context};
   std::vector<std::unique_ptr<Hosted>> shells;
   Instant armed{-1};
   Callback<void(int)> handler;
+  Callback<void()> dump;
   int signals_seen = 0;
   bool stopped = false;
 };
@@ -103,6 +112,12 @@ void HostLoop::on_stop_signal(Callback<void(int)> handler) {
   impl_->signals.add(SIGINT);
   impl_->signals.add(SIGTERM);
   impl_->wait_for_signal();
+}
+
+void HostLoop::on_dump_signal(Callback<void()> handler) {
+  impl_->dump = std::move(handler);
+  impl_->dump_signals.add(SIGUSR1);
+  impl_->wait_for_dump();
 }
 
 void HostLoop::run() {

@@ -24,6 +24,8 @@ class HostLoop {
   void add(Shell& shell);
   // Called on the loop thread for SIGINT and SIGTERM, with how many of them have come.
   void on_stop_signal(Callback<void(int)> handler);
+  // Called on the loop thread for each SIGUSR1.
+  void on_dump_signal(Callback<void()> handler);
   void run();   // until stop()
   void stop();  // from the loop thread
 

@@ -17,6 +17,7 @@
 #include "redis/redis_server.h"
 #include "runtime/system_clock.h"
 #include "store/memory/memory_store.h"
+#include "store/redis/partition.h"
 #include "store/redis/redis_store.h"
 #include "store/sqlite/sqlite_store.h"
 
@@ -70,7 +71,10 @@ class Engine {
     ASSERT_TRUE(opened) << opened.error().message;
     store_ = std::move(*opened);
   }
-  bool is_redis() const { return kind_ == "redis"; }
+  bool is_redis() const { return kind_.starts_with("redis"); }
+  bool is_partitioned() const { return kind_ == "redis4"; }
+  // What is submitted from now on is in one partition: order and limits are a partition's own.
+  void keep_together() { together_ = true; }
   // One process owns the data, so its restart is the end of every dispatcher, and what they held is given out at once.
   // Redis is shared: there the sessions of the others go on, and a dead one is reaped.
   bool is_owned_file() const { return kind_ != "memory" && !is_redis(); }
@@ -134,6 +138,7 @@ class Engine {
   Submission submission(FunctionId function, std::string args = "args") {
     Submission s;
     s.id = TaskId(Uuid{runtime::os_random(), runtime::os_random()});
+    if (together_) redis::set_partition_byte(s.id, 1);
     s.function = function;
     s.args.bytes = Buffer::of(std::move(args));
     return s;
@@ -230,6 +235,11 @@ class Engine {
     redis.max_queued = config.store.ledger.max_queued;
     redis.max_queued_bytes = config.store.ledger.max_queued_bytes;
     redis.max_waiters = config.store.max_waiters;
+    if (is_partitioned()) {
+      redis.partitions = kPartitions;
+      redis.max_queued *= kPartitions;
+      redis.max_queued_bytes *= kPartitions;
+    }
     if (configure_redis_) configure_redis_(redis);
     auto opened = open_redis(io_, std::move(redis), clock_);
     ASSERT_TRUE(opened) << opened.error().message;
@@ -240,7 +250,9 @@ class Engine {
     io_.run_one_for(std::chrono::milliseconds(2));
   }
 
+  static constexpr unsigned kPartitions = 4;
   std::string kind_;
+  bool together_ = false;
   Configure configure_;
   std::optional<redis::Address> redis_;
   std::function<void(RedisConfig&)> configure_redis_;

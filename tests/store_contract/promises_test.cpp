@@ -11,6 +11,7 @@ using core::TaskState;
 
 class Promises : public ::testing::TestWithParam<const char*> {
  protected:
+  Promises() { store_.keep_together(); }
   std::vector<Submission> batch_of(FunctionId f, int n, std::string args = "args") {
     std::vector<Submission> batch;
     for (int i = 0; i < n; ++i) batch.push_back(store_.submission(f, args));
@@ -22,7 +23,7 @@ class Promises : public ::testing::TestWithParam<const char*> {
                   config.store.max_waiters = 2;
                 }};
 };
-INSTANTIATE_TEST_SUITE_P(Engines, Promises, ::testing::Values("memory", "strict", "fast", "redis"),
+INSTANTIATE_TEST_SUITE_P(Engines, Promises, ::testing::Values("memory", "strict", "fast", "redis", "redis4"),
                          [](const auto& info) { return std::string(info.param); });
 
 // ---- limits ----

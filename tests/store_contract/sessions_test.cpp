@@ -26,7 +26,7 @@ class Sessions : public ::testing::TestWithParam<const char*> {
   Engine store_{GetParam()};
   std::uint64_t calls_ = 0;
 };
-INSTANTIATE_TEST_SUITE_P(Engines, Sessions, ::testing::Values("memory", "strict", "fast", "redis"),
+INSTANTIATE_TEST_SUITE_P(Engines, Sessions, ::testing::Values("memory", "strict", "fast", "redis", "redis4"),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST_P(Sessions, UnknownIsMissingAndReapedIsRememberedAsReaped) {

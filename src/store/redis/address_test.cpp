@@ -80,7 +80,7 @@ TEST(RedisAddress, ShowsItselfWithoutThePassword) {
 
 TEST(RedisAddress, SaysWhatIsWrongAndHowToWriteIt) {
   const std::pair<const char*, const char*> wrong[] = {
-      {"", "begins with none of redis://, rediss:// and unix://"},
+      {"", "begins with none of redis://, rediss://, unix://, redis+sentinel:// and redis+cluster://"},
       {"localhost:6379", "begins with none of"},
       {"http://box", "begins with none of"},
       {"redis://", "names no host"},
@@ -110,6 +110,36 @@ TEST(RedisAddress, SaysWhatIsWrongAndHowToWriteIt) {
   for (const auto& [url, words] : wrong)
     EXPECT_THAT(error_of(url), AllOf(HasSubstr(words), HasSubstr("Write redis://host:6379/0"))) << url;
   EXPECT_THAT(error_of("unix:///" + std::string(120, 'a')), HasSubstr("a socket path of 121 bytes"));
+}
+
+TEST(RedisAddress, NamesSeveralServersSentinelsAndClusters) {
+  using Group = Address::Group;
+  const Address several = good("redis://:pw@a:7000,b,[::1]:7002/3");
+  EXPECT_EQ(several.group, Group::Servers);
+  EXPECT_EQ(several.places(), (std::vector<Address::Place>{{"a", 7000}, {"b", 6379}, {"::1", 7002}}));
+  ASSERT_EQ(several.each().size(), 3u);
+  EXPECT_EQ(several.each()[2].shown(), "redis://[::1]:7002/3");
+  EXPECT_EQ(several.each()[1].password, "pw");
+
+  const Address sentinel = good("redis+sentinel://:pw@a,b:26380/my%2Fmaster/2");
+  EXPECT_EQ(sentinel.group, Group::Sentinel);
+  EXPECT_EQ(sentinel.places(), (std::vector<Address::Place>{{"a", 26379}, {"b", 26380}}));
+  EXPECT_EQ(sentinel.master_name, "my/master");
+  EXPECT_EQ(sentinel.database, 2);
+  EXPECT_EQ(sentinel.each().size(), 1u) << "only what the Sentinels name is connected to";
+  EXPECT_EQ(sentinel.at({"m", 1}).shown(), "redis://m:1/2");
+  EXPECT_EQ(good("redis+sentinel://a/m").database, 0);
+
+  const Address cluster = good("rediss+cluster://a:1,b:2");
+  EXPECT_EQ(cluster.group, Group::Cluster);
+  EXPECT_EQ(cluster.kind, Kind::Tls);
+  EXPECT_EQ(cluster.shown(), "rediss+cluster://a:1,b:2/0");
+
+  EXPECT_THAT(error_of("redis+sentinel://a:1"), HasSubstr("names no master after its Sentinels"));
+  EXPECT_THAT(error_of("redis+sentinel://a:1/"), HasSubstr("names no master after its Sentinels"));
+  EXPECT_THAT(error_of("redis+cluster://a:1/2"), HasSubstr("a database, of which a cluster has only one"));
+  EXPECT_THAT(error_of("redis://a:1,a:1"), HasSubstr("one server twice"));
+  EXPECT_THAT(error_of("redis://a:1,"), HasSubstr("names no host"));
 }
 
 TEST(RedisAddress, NoErrorRepeatsAPassword) {

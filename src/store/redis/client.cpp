@@ -1,5 +1,6 @@
 #include "store/redis/client.h"
 
+#include <atomic>
 #include <deque>
 #include <iterator>
 #include <optional>
@@ -95,6 +96,7 @@ struct Client::Impl : std::enable_shared_from_this<Client::Impl> {
 
   void on_ready() {
     grace.stop();
+    number = ++last_number;
     known_away = false;
     auto waited = std::exchange(queue, {});
     if (connected_hook) connected_hook();
@@ -160,6 +162,8 @@ struct Client::Impl : std::enable_shared_from_this<Client::Impl> {
   bool known_away = false;  // commands fail at once
   bool closed = false;
   bool abandoned = false;  // the Client is gone: nobody is called any more
+  std::uint64_t number = 0;
+  static inline std::atomic<std::uint64_t> last_number = 0;  // loops of several threads may have clients
   Callback<void()> connected_hook;
   Callback<void(const Error&)> disconnected_hook;
   Callback<void(std::string_view, std::string_view)> message_hook;
@@ -229,9 +233,16 @@ void Client::unsubscribe(std::string channel) {
   if (impl_->subscriptions) impl_->subscriptions->remove(channel);
 }
 
+std::uint64_t Client::connection_number() const { return impl_->number; }
+std::uint64_t Client::moves() const { return impl_->link.moves(); }
 bool Client::connected() const { return impl_->link.connection() != nullptr; }
 Error Client::last_error() const { return impl_->closed ? impl_->closed_error() : impl_->link.last_error(); }
 bool Client::refused() const { return !impl_->closed && impl_->link.refused(); }
+void Client::look_for_master() {
+  soon(impl_->io, [weak = std::weak_ptr(impl_)] {
+    if (const auto impl = weak.lock(); impl && !impl->closed) impl->link.drop();
+  });
+}
 const Address& Client::address() const { return impl_->address; }
 void Client::close() { impl_->close(); }
 

@@ -31,7 +31,8 @@ struct ClientConfig {
   Duration request_timeout = 5s;    // without a byte of the answer that is due: the connection is given up
   Duration away_grace = 250ms;      // commands wait so long for a connection that was just lost, then fail at once
   Duration backoff_min = 10ms;      // between two tries to connect; doubled each time ...
-  Duration backoff_max = 500ms;     // ... up to this
+  Duration backoff_max = 500ms;     // ... up to this; of each pause a random half is left out
+  std::uint64_t jitter_seed = 0;    // for that, from the system's random source
   Duration ping_interval = 5s;      // on the connection for messages, whose death nothing else would show
   std::size_t max_pending = 65536;  // commands that wait for their replies or to be sent; above it Code::Full
   std::size_t max_channels = 1024;  // subscribed at one time; above it Code::Full
@@ -72,11 +73,17 @@ class Client {
   void unsubscribe(std::string channel);
 
   bool connected() const;
+  // Of the connection that is there, or was there last: no two in this program have the same.
+  std::uint64_t connection_number() const;
+  // How often it was connected to another server than before.
+  std::uint64_t moves() const;
   // Why there is no connection; the sentence that commands fail with.
   Error last_error() const;
   // The last try reached something that did not let us in: a wrong password, a strange certificate, a forbidden socket.
   bool refused() const;
   const Address& address() const;
+  // What it is connected to is not the master any more (READONLY): it looks for the new one.
+  void look_for_master();
   // For good. All that waits is answered with Code::Unavailable before it returns.
   void close();
 

@@ -9,7 +9,6 @@ namespace treadle::store::redis {
 namespace {
 
 constexpr std::uint64_t kSchema = 1;
-constexpr std::uint64_t kPartitions = 1;
 constexpr Duration kSweepEvery = 1s;    // due tasks, waits that are too long, counters
 constexpr Duration kSweepAgain = 10ms;  // after a step that found many names of tasks that have gone
 constexpr std::uint64_t kMany = 64;
@@ -24,26 +23,32 @@ Caller::Args header_of(const RedisConfig& config, const std::string& prefix) {
 
 }  // namespace
 
-Engine::Engine(boost::asio::io_context& io, RedisConfig config, const Clock& clock)
+Engine::Engine(boost::asio::io_context& io, RedisConfig config, const Clock& clock, std::shared_ptr<Topology> topology,
+               Partition partition)
     : config_(std::move(config)),
       clock_(clock),
       io_(io),
-      client_(io, config_.address, config_.client),
-      caller_(client_, clock, header_of(config_, prefix_), later_),
-      bulk_(io, config_.address, config_.client, clock, prefix_, later_),
+      prefix_(partition.prefix()),
+      partition_(partition),
+      topology_(std::move(topology)),
+      home_(topology_->home(partition.number)),
+      caller_(home_.small(), clock, header_of(config_, prefix_), config_.wait, later_),
+      bulk_(home_.bulk(), clock, prefix_, later_),
       submitter_(caller_, bulk_, config_.max_queued, config_.max_queued_bytes,
                  {[this](const Reply& counts) { count(counts); }, [this](FunctionId id) { functions_.erase(id); }}),
       functions_(config_.bodies_bytes),
       body_owners_(kOwnersBytes),
-      sweep_at_(clock.now()) {
-  client_.on_message([this](std::string_view channel, std::string_view message) { hear(channel, message); });
-  client_.on_connected([this] {  // messages may have been missed
-    work_heard_ = true;
-    if (waiters_.size() > 0) later_.push_back([this] { look_at_all(); });
-  });
+      begun_(clock.now()),
+      sweep_at_(begun_) {
+  topology_->enter();
+  home_.set_hooks({.on_message = [this](std::string_view channel, std::string_view message) { hear(channel, message); },
+                   .on_connected = [this] {  // messages may have been missed
+                     work_heard_ = true;
+                     if (waiters_.size() > 0) later_.push_back([this] { look_at_all(); });
+                   }});
 }
 
-Engine::~Engine() = default;
+Engine::~Engine() { home_.set_hooks({}); }
 
 std::optional<Error> Engine::closed() const {
   if (!closed_) return std::nullopt;
@@ -108,7 +113,7 @@ void Engine::take_ended(const Reply& ended) {
 void Engine::sweep() {
   sweeping_ = true;
   sweep_at_ = clock_.now() + kSweepEvery;
-  caller_.run(Script::Sweep, {sweep_from_, std::to_string(kSchema), std::to_string(kPartitions)},
+  caller_.run(Script::Sweep, {sweep_from_, std::to_string(kSchema), std::to_string(partition_.of)},
               [this](Result<Reply> reply) {
                 sweeping_ = false;
                 if (!reply || reply->items.size() < 7) return;  // the next one comes in a second
@@ -122,12 +127,14 @@ void Engine::sweep() {
 }
 
 std::optional<Error> Engine::check_layout() {
-  if (schema_ == kSchema && partitions_ == kPartitions) return std::nullopt;
+  if (schema_ == kSchema && partitions_ == partition_.of) return std::nullopt;
   if (schema_ == 0) return fail(Code::StoreAway, "Redis at " + config_.address.shown() + " did not answer in time.");
   return fail(Code::StoreError, "Redis at " + config_.address.shown() + " holds the data of another treadle (schema " +
                                     std::to_string(schema_) + ", " + std::to_string(partitions_) +
-                                    " partitions; this one knows schema 1 with 1 partition). Use the matching program, "
-                                    "or another database: --store redis://host:port/N.");
+                                    " partitions; this one knows schema 1 and was told of " +
+                                    std::to_string(partition_.of) +
+                                    " partitions). Use the matching program, or another database: --store "
+                                    "redis://host:port/N.");
 }
 
 // ---- hosting ----
@@ -141,29 +148,33 @@ bool Engine::run_later() {
 bool Engine::turn(Instant now) {
   bool ran = run_later();
   if (closed_) return ran;
+  topology_->turn(now);
   if (now >= sweep_at_ && !sweeping_) sweep();
   ran |= serve_waiters(now);
   ran |= serve_hints(now);
-  submitter_.flush();
-  client_.flush();
-  bulk_.flush();
+  flush();
   return ran;
 }
 
 Instant Engine::next_deadline() const {
   if (closed_) return Instant::never();
-  Instant next = std::min(waiters_.next_deadline(), backstop_at_);
+  Instant next = std::min({waiters_.next_deadline(), backstop_at_, topology_->next_deadline()});
   if (!sweeping_) next = std::min(next, sweep_at_);
   if (hungry_) next = std::min(next, work_due_);
   return next;
 }
 
+void Engine::flush() {
+  submitter_.flush();
+  caller_.flush_confirms();
+  home_.flush();
+}
+
 bool Engine::run_until_idle(Duration limit) {
   for (const Instant end = clock_.now() + limit; clock_.now() < end;) {
     run_later();
-    submitter_.flush();
-    client_.flush();
-    bulk_.flush();
+    topology_->turn(clock_.now());
+    flush();
     if (later_.empty() && caller_.in_flight() + bulk_.in_flight() == 0 && submitter_.idle()) return true;
     run_one(io_, kStep);
   }
@@ -175,8 +186,8 @@ void Engine::close() {
   closed_ = true;
   run_until_idle(kCloseLimit);
   caller_.stop();
-  bulk_.close();
-  client_.close();
+  bulk_.stop();
+  topology_->leave();
   for (auto& [id, answer] : waiters_.take_late(Instant::never())) answer(*closed());
   while (run_later()) continue;
 }

@@ -15,24 +15,41 @@
 #include "store/redis/caller.h"
 #include "store/redis/config.h"
 #include "store/redis/fields.h"
+#include "store/redis/partition.h"
 #include "store/redis/submitter.h"
+#include "store/redis/topology.h"
 #include "store/redis/uploader.h"
 #include "store/store.h"
 #include "store/waiters.h"
 
 namespace treadle::store::redis {
 
+// A page of a list with the time of each task's acceptance (us), by which pages of several partitions are merged.
+struct ScoredPage {
+  struct Row {
+    std::uint64_t score = 0;
+    TaskView task;
+  };
+  std::vector<Row> rows;   // newest first
+  std::uint64_t next = 0;  // everything from here up was looked at, and there is more below; 0: there is not
+};
+
 class Engine final : public Store {
  public:
-  Engine(boost::asio::io_context& io, RedisConfig config, const Clock& clock);
+  // Of one partition. `topology` has its home; the last engine to close closes it.
+  Engine(boost::asio::io_context& io, RedisConfig config, const Clock& clock, std::shared_ptr<Topology> topology,
+         Partition partition);
   ~Engine() override;
 
-  // Of open_redis(): until a connection is there, and until nothing is waited for; both run `io`, for at most `limit`.
-  Client& client() { return client_; }
+  // Of open_redis(): until nothing is waited for; runs `io`, for at most `limit`.
   bool run_until_idle(Duration limit);
   // Redis is not the one that it was taken for (partitions, schema): why.
   std::optional<Error> check_layout();
   void set_level(Level level) { level_ = level; }
+  std::size_t waiters() const { return waiters_.size(); }
+  static Error too_many_waiters(std::size_t limit);
+  void list_scored(ListFilter filter, Done<Result<ScoredPage>> done);
+  bool reachable() { return home_.small().client().connected(); }
 
   void put_function(core::Function function, Done<Result<FunctionId>> done) override;
   void get_function(FunctionId id, Done<Result<core::Function>> done) override;
@@ -82,6 +99,7 @@ class Engine final : public Store {
   void count(const Reply& counts);
   void take_ended(const Reply& ended);
   bool run_later();
+  void flush();
   void sweep();
 
   // engine_tasks.cpp
@@ -103,6 +121,7 @@ class Engine final : public Store {
   void read_finish(FinishCall& call, const std::vector<std::size_t>& items, const Reply& reply);
 
   // engine_sessions.cpp
+  bool take_over(SessionId other, std::uint64_t beat, const std::string& name);
   void reap_page(SessionId other, std::uint64_t beat_seen, bool ours, Done<Result<bool>> done);
   template <class Item, class AddItem>
   void hold(Script script, SessionId to, const std::vector<Item>& batch, AddItem add,
@@ -110,6 +129,7 @@ class Engine final : public Store {
 
   // engine_waits.cpp
   void hear(std::string_view channel, std::string_view message);
+  bool is_ours(const std::optional<TaskId>& id) const;
   void look_at(TaskId id);
   void look_at_all();
   void enter_foreign();
@@ -119,9 +139,11 @@ class Engine final : public Store {
   RedisConfig config_;
   const Clock& clock_;
   boost::asio::io_context& io_;
-  std::string prefix_;  // of the partition's keys; empty while there is one partition
+  const std::string prefix_;  // of the partition's keys
   Caller::Later later_;
-  Client client_;
+  const Partition partition_;
+  std::shared_ptr<Topology> topology_;
+  Home& home_;
   Caller caller_;
   Uploader bulk_;
   Submitter submitter_;
@@ -133,13 +155,14 @@ class Engine final : public Store {
   std::unordered_set<TaskId> ended_hints_;  // waited for, and said to have ended
   std::vector<std::string> foreign_;        // ids that a hint named and that none of our gateways made
   std::vector<AdoptItem> revoke_hints_;
-  std::unordered_set<SessionId> sessions_;  // opened here
+  std::unordered_map<SessionId, std::uint64_t> sessions_;  // opened here, and Home::moves() at that time
   Callback<void()> work_hint_;
   Callback<void(std::vector<AdoptItem>)> revoke_hint_;
   bool hungry_ = false;                  // a claim found its queues empty
   bool work_heard_ = false;              // somebody said since the last claim was sent that there is work
   Instant work_due_ = Instant::never();  // a delayed task is due then
   Instant backstop_at_ = Instant::never();
+  const Instant begun_;
   Instant sweep_at_;
   std::string sweep_from_;
   bool sweeping_ = false;

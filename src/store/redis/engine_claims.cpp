@@ -159,7 +159,12 @@ void Engine::claim_part_done(const std::shared_ptr<ClaimCall>& call) {
     ++kept;
   }
   attempts.resize(kept);
-  call->done(std::move(call->answer));
+  const auto once = [](const core::Attempt& a) { return a.delivery == core::Delivery::AtMostOnce; };
+  if (std::none_of(attempts.begin(), attempts.end(), once)) return call->done(std::move(call->answer));
+  caller_.confirm([call](Result<void> kept) {  // its claim must not be forgotten: it would be started again
+    if (!kept) return call->done(fail(Code::StoreAway, std::move(kept.error().message)));
+    call->done(std::move(call->answer));
+  });
 }
 
 // It cannot be given: what it should run with cannot be read.
@@ -266,14 +271,14 @@ void Engine::finish_some(const std::shared_ptr<FinishCall>& call, std::vector<st
     }
     return args;
   };
-  caller_.run(Script::Finish, Callback<Args()>(std::move(build)),
-              [this, call, items = std::move(items)](Result<Reply> reply) {
-                if (reply)
-                  read_finish(*call, items, *reply);
-                else
-                  call->error = std::move(reply.error());
-                call->part_done();
-              });
+  caller_.run_kept(Script::Finish, Callback<Args()>(std::move(build)),
+                   [this, call, items = std::move(items)](Result<Reply> reply) {
+                     if (reply)
+                       read_finish(*call, items, *reply);
+                     else
+                       call->error = std::move(reply.error());
+                     call->part_done();
+                   });
 }
 
 void Engine::read_finish(FinishCall& call, const std::vector<std::size_t>& items, const Reply& reply) {

@@ -27,7 +27,7 @@ std::optional<core::Held> held_of(std::string_view text) {
 
 void Engine::open_session(SessionId id, std::string name, Done<Result<void>> done) {
   if (auto error = closed()) return done(std::move(*error));
-  sessions_.insert(id);
+  sessions_[id] = home_.moves();
   caller_.run(Script::OpenSession, {to_string(id), std::move(name)},
               [id, done = std::move(done)](Result<Reply> reply) mutable {
                 if (!reply) return done(std::move(reply.error()));
@@ -38,6 +38,14 @@ void Engine::open_session(SessionId id, std::string name, Done<Result<void>> don
 
 void Engine::renew(SessionId id, std::vector<AdoptItem> revokes_done, Done<Result<RenewAnswer>> done) {
   if (auto error = closed()) return done(std::move(*error));
+  if (const auto known = sessions_.find(id); known != sessions_.end() && known->second != home_.moves()) {
+    // A failover may have undone outcomes that we were told of, and their tasks are held by nobody who knows. A new
+    // session takes back what its dispatcher has; the rest goes when this one is found silent.
+    sessions_.erase(known);
+    RenewAnswer answer;
+    answer.missing = true;
+    return done(std::move(answer));
+  }
   Args args{to_string(id)};
   for (const AdoptItem& attempt : revokes_done) args.push_back(text_of_held(attempt));
   caller_.run(Script::Renew, std::move(args), [this, id, done = std::move(done)](Result<Reply> reply) mutable {
@@ -51,12 +59,24 @@ void Engine::renew(SessionId id, std::vector<AdoptItem> revokes_done, Done<Resul
       if (const auto attempt = held_of(text.text)) answer.revokes.push_back(*attempt);
     }
     const auto& others = reply->items[2].items;
-    for (std::size_t i = 0; i + 1 < others.size(); i += 2) {
-      if (const auto other = SessionId::parse(others[i].text))
-        answer.others.push_back({*other, number_of(others[i + 1])});
+    for (std::size_t i = 0; i + 2 < others.size(); i += 3) {
+      const auto other = SessionId::parse(others[i].text);
+      if (!other) continue;
+      const std::uint64_t beat = number_of(others[i + 1]);
+      if (take_over(*other, beat, std::string(others[i + 2].text))) continue;
+      answer.others.push_back({*other, beat});
     }
     done(std::move(answer));
   });
+}
+
+// A dispatcher that was known by our name and is dead need not be waited for.
+bool Engine::take_over(SessionId other, std::uint64_t beat, const std::string& name) {
+  if (!config_.is_dead || !config_.is_dead(name) || clock_.now() < begun_ + config_.take_over_after) return false;
+  reap(other, beat, [this](Result<bool> ours) {
+    if (ours && *ours) work_heard_ = true;
+  });
+  return true;
 }
 
 template <class Item, class AddItem>

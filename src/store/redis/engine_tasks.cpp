@@ -46,17 +46,17 @@ void Engine::put_function(core::Function function, Done<Result<FunctionId>> done
   bulk_.into_hashes(std::move(items), [this, args = std::move(args), function = std::move(function),
                                        done = std::move(done)](Result<void> brought) mutable {
     if (!brought) return done(std::move(brought.error()));
-    caller_.run(Script::Register, std::move(args),
-                [this, function = std::move(function), done = std::move(done)](Result<Reply> reply) mutable {
-                  if (!reply) return done(std::move(reply.error()));
-                  const FunctionId id = function.id;
-                  if (reply->text != "OK") {
-                    return done(fail(Code::StoreError, "The body of function " + to_string(id) +
-                                                           " has gone from Redis again. Register it again."));
-                  }
-                  body_owners_.put(function.digest, id, kFunctionOverhead);
-                  done(id);
-                });
+    caller_.run_kept(Script::Register, std::move(args),
+                     [this, function = std::move(function), done = std::move(done)](Result<Reply> reply) mutable {
+                       if (!reply) return done(std::move(reply.error()));
+                       const FunctionId id = function.id;
+                       if (reply->text != "OK") {
+                         return done(fail(Code::StoreError, "The body of function " + to_string(id) +
+                                                                " has gone from Redis again. Register it again."));
+                       }
+                       body_owners_.put(function.digest, id, kFunctionOverhead);
+                       done(id);
+                     });
   });
 }
 
@@ -281,11 +281,21 @@ struct Engine::ListCall {
   ListFilter filter;
   std::string from;  // the score to begin below
   std::uint32_t examined = 0;
-  TaskPage page;
-  Done<Result<TaskPage>> done;
+  ScoredPage page;
+  Done<Result<ScoredPage>> done;
 };
 
 void Engine::list(ListFilter filter, Done<Result<TaskPage>> done) {
+  list_scored(std::move(filter), [done = std::move(done)](Result<ScoredPage> scored) mutable {
+    if (!scored) return done(std::move(scored.error()));
+    TaskPage page;
+    for (ScoredPage::Row& row : scored->rows) page.tasks.push_back(std::move(row.task));
+    if (scored->next != 0) page.next_cursor = std::to_string(scored->next);
+    done(std::move(page));
+  });
+}
+
+void Engine::list_scored(ListFilter filter, Done<Result<ScoredPage>> done) {
   if (auto error = closed()) return done(std::move(*error));
   if (const auto cursor = parse_cursor(filter.cursor, 1); !cursor) return done(cursor.error());
   filter.limit = std::min(filter.limit, kListLimit);
@@ -321,21 +331,21 @@ void Engine::list_page(std::shared_ptr<ListCall> call) {
   caller_.run(Script::ListTasks, Args{call->from}, [this, call](Result<Reply> reply) {
     if (!reply) return call->done(std::move(reply.error()));
     if (reply->items.size() < 2) return call->done(std::move(call->page));
-    call->page.next_cursor = reply->items[0].text;
+    call->page.next = number_of(reply->items[0]);
     const auto& rows = reply->items[1].items;
     for (std::size_t i = 0; i < rows.size(); ++i) {
       const Reply& row = rows[i];
       if (row.items.size() < 8) continue;
       TaskView view = view_of_row(row);
       if (!matches(call->filter, view, row.items[5].text)) continue;
-      call->page.tasks.push_back(std::move(view));
-      if (call->page.tasks.size() < call->filter.limit) continue;
-      if (i + 1 < rows.size()) call->page.next_cursor = row.items[1].text;
+      call->page.rows.push_back({number_of(row.items[1]), std::move(view)});
+      if (call->page.rows.size() < call->filter.limit) continue;
+      if (i + 1 < rows.size()) call->page.next = number_of(row.items[1]);
       return call->done(std::move(call->page));
     }
     call->examined += core::limits::kBatch;
-    if (call->page.next_cursor.empty() || call->examined >= kListExamined) return call->done(std::move(call->page));
-    call->from = call->page.next_cursor;
+    if (call->page.next == 0 || call->examined >= kListExamined) return call->done(std::move(call->page));
+    call->from = std::to_string(call->page.next);
     list_page(call);
   });
 }
@@ -344,28 +354,29 @@ void Engine::list_page(std::shared_ptr<ListCall> call) {
 
 void Engine::cancel(TaskId id, std::string reason, Done<Result<CancelAnswer>> done) {
   if (auto error = closed()) return done(std::move(*error));
-  caller_.run(Script::Cancel, {to_string(id), std::move(reason)},
-              [this, id, done = std::move(done)](Result<Reply> reply) mutable {
-                if (!reply) return done(std::move(reply.error()));
-                if (reply->items.size() < 5) return done(CancelAnswer::Missing);
-                const bool repeated = caller_.was_repeated();
-                take_ended(reply->items[1]);
-                count(reply->items[4]);
-                const std::string& word = reply->items[0].text;
-                if (word == "requested") {
-                  const auto session = SessionId::parse(reply->items[2].text);
-                  if (session && sessions_.contains(*session))
-                    revoke_hints_.push_back({id, token_of(reply->items[3].text)});
-                  return done(CancelAnswer::Requested);
-                }
-                if (word == "missing") return done(CancelAnswer::Missing);
-                if (word == "terminal" || (word == "was-cancelled" && !repeated)) return done(CancelAnswer::Terminal);
-                if (!waiters_.contains(id)) return done(CancelAnswer::Cancelled);
-                read_view(id, true, [this, id, done = std::move(done)](Result<TaskView> view) mutable {
-                  for (auto& answer : waiters_.take(id)) answer(view);
-                  done(CancelAnswer::Cancelled);
-                });
-              });
+  caller_.run_kept(Script::Cancel, {to_string(id), std::move(reason)},
+                   [this, id, done = std::move(done)](Result<Reply> reply) mutable {
+                     if (!reply) return done(std::move(reply.error()));
+                     if (reply->items.size() < 5) return done(CancelAnswer::Missing);
+                     const bool repeated = caller_.was_repeated();
+                     take_ended(reply->items[1]);
+                     count(reply->items[4]);
+                     const std::string& word = reply->items[0].text;
+                     if (word == "requested") {
+                       const auto session = SessionId::parse(reply->items[2].text);
+                       if (session && sessions_.contains(*session))
+                         revoke_hints_.push_back({id, token_of(reply->items[3].text)});
+                       return done(CancelAnswer::Requested);
+                     }
+                     if (word == "missing") return done(CancelAnswer::Missing);
+                     if (word == "terminal" || (word == "was-cancelled" && !repeated))
+                       return done(CancelAnswer::Terminal);
+                     if (!waiters_.contains(id)) return done(CancelAnswer::Cancelled);
+                     read_view(id, true, [this, id, done = std::move(done)](Result<TaskView> view) mutable {
+                       for (auto& answer : waiters_.take(id)) answer(view);
+                       done(CancelAnswer::Cancelled);
+                     });
+                   });
 }
 
 }  // namespace treadle::store::redis

@@ -32,24 +32,31 @@ void Engine::hear(std::string_view channel, std::string_view message) {
       if (id && waiters_.contains(*id)) ended_hints_.insert(*id);
     }
   } else if (channel == kTasks) {
+    if (!is_ours(TaskId::parse(message))) return;
     work_heard_ = true;
     const bool ours = message.size() > kVersionAt && message[kVersionAt] == '7';
     if (!ours && foreign_.size() < kMaxForeign) foreign_.emplace_back(message);
   } else if (channel == kControl) {
     const auto session = SessionId::parse(next_word(message));
     const auto task = TaskId::parse(next_word(message));
-    if (session && task && sessions_.contains(*session)) revoke_hints_.push_back({*task, token_of(message)});
+    if (session && task && is_ours(task) && sessions_.contains(*session))
+      revoke_hints_.push_back({*task, token_of(message)});
   }
+}
+
+// Channels are one for all partitions, and in a cluster for all servers.
+bool Engine::is_ours(const std::optional<TaskId>& id) const {
+  return partition_.of == 1 || (id && partition_of(*id, partition_.of) == partition_.number);
 }
 
 void Engine::on_work(Callback<void()> hint) {
   work_hint_ = std::move(hint);
-  client_.subscribe(kTasks, [this](Result<void>) { work_heard_ = true; });
+  home_.subscribe(kTasks, [this](Result<void>) { work_heard_ = true; });
 }
 
 void Engine::on_revoke(Callback<void(std::vector<AdoptItem>)> hint) {
   revoke_hint_ = std::move(hint);
-  client_.subscribe(kControl, [](Result<void>) {});  // refused or late: renewals bring the same
+  home_.subscribe(kControl, [](Result<void>) {});  // refused or late: renewals bring the same
 }
 
 bool Engine::serve_hints(Instant now) {
@@ -88,12 +95,16 @@ void Engine::enter_foreign() {
 
 // ---- waiting ----
 
+Error Engine::too_many_waiters(std::size_t limit) {
+  return fail(Code::Full,
+              std::to_string(limit) +
+                  " requests wait for results already, which is the limit. Ask again later, or without wait.");
+}
+
 void Engine::wait(TaskId id, Instant deadline, Done<Result<TaskView>> done) {
   if (auto error = closed()) return done(std::move(*error));
   if (waiters_.size() >= config_.max_waiters) {
-    return done(fail(Code::Full,
-                     std::to_string(config_.max_waiters) +
-                         " requests wait for results already, which is the limit. Ask again later, or without wait."));
+    return done(too_many_waiters(config_.max_waiters));
   }
   if (deadline <= clock_.now()) return read_view(id, true, std::move(done));
   waiters_.add(id, deadline, std::move(done));
@@ -101,7 +112,7 @@ void Engine::wait(TaskId id, Instant deadline, Done<Result<TaskView>> done) {
   if (done_confirmed_) return look_at(id);
   if (done_heard_) return;  // all are looked at when it is confirmed
   done_heard_ = true;
-  client_.subscribe(kDone, [this](Result<void> confirmed) {
+  home_.subscribe(kDone, [this](Result<void> confirmed) {
     done_confirmed_ = done_heard_ && confirmed.has_value();
     later_.push_back([this] { look_at_all(); });
   });
@@ -135,7 +146,7 @@ bool Engine::serve_waiters(Instant now) {
   } else {
     backstop_at_ = Instant::never();
     done_heard_ = done_confirmed_ = false;
-    client_.unsubscribe(kDone);
+    home_.unsubscribe(kDone);
   }
   return ran;
 }

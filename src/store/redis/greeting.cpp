@@ -24,8 +24,12 @@ Error refusal(const Address& address, const std::string& text) {
 // The parts of a greeting, each begun by the answer to the one before.
 class Greeting : public std::enable_shared_from_this<Greeting> {
  public:
-  Greeting(std::shared_ptr<Connection> connection, const Address& address, Callback<void(Result<void>)> done)
-      : connection_(std::move(connection)), address_(address), done_(std::move(done)) {}
+  Greeting(std::shared_ptr<Connection> connection, const Address& address, bool must_be_master,
+           Callback<void(Result<void>)> done)
+      : connection_(std::move(connection)),
+        address_(address),
+        must_be_master_(must_be_master),
+        done_(std::move(done)) {}
 
   void hello() {
     Command command{"HELLO", "3"};
@@ -52,14 +56,25 @@ class Greeting : public std::enable_shared_from_this<Greeting> {
   }
 
   void select() {
-    if (address_.database == 0) return finish({});
+    if (address_.database == 0) return role();
     send({"SELECT", std::to_string(address_.database)}, [this](const Reply& reply) {
-      if (reply.type != Reply::Type::Error) return finish({});
+      if (reply.type != Reply::Type::Error) return role();
       if (reply.text.starts_with("NOAUTH") || reply.text.starts_with("NOPERM"))
         return finish(refusal(address_, reply.text));
       finish(fail(Code::StoreError, "Redis at " + address_.shown() + " has no database " +
                                         std::to_string(address_.database) + " (" + reply.text +
                                         "). Name another in the address, or raise `databases` in redis.conf."));
+    });
+  }
+
+  // A Sentinel may still name the old master, or name the new one before it knows.
+  void role() {
+    if (!must_be_master_) return finish({});
+    send({"ROLE"}, [this](const Reply& reply) {
+      if (reply.type == Reply::Type::Array && !reply.items.empty() && reply.items[0].text == "master")
+        return finish({});
+      finish(fail(Code::Unavailable, "Redis at " + address_.shown() +
+                                         " is named by the Sentinels as the master and is none. Treadle asks again."));
     });
   }
 
@@ -76,13 +91,15 @@ class Greeting : public std::enable_shared_from_this<Greeting> {
 
   const std::shared_ptr<Connection> connection_;
   const Address address_;
+  const bool must_be_master_;
   Callback<void(Result<void>)> done_;
 };
 
 }  // namespace
 
-void greet(std::shared_ptr<Connection> connection, const Address& address, Callback<void(Result<void>)> done) {
-  std::make_shared<Greeting>(std::move(connection), address, std::move(done))->hello();
+void greet(std::shared_ptr<Connection> connection, const Address& address, bool must_be_master,
+           Callback<void(Result<void>)> done) {
+  std::make_shared<Greeting>(std::move(connection), address, must_be_master, std::move(done))->hello();
 }
 
 }  // namespace treadle::store::redis

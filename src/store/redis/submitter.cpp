@@ -114,7 +114,7 @@ void Submitter::flush() {
 }
 
 void Submitter::send(std::shared_ptr<Job> job) {
-  caller_.run(
+  caller_.run_kept(
       Script::Submit, [this, job] { return args_of(*job); },
       [this, job](Result<Reply> reply) {
         if (reply) return read(*job, *reply);

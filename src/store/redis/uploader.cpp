@@ -1,5 +1,6 @@
 #include "store/redis/uploader.h"
 
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -12,33 +13,8 @@ const std::string kAbandonedSeconds = "3600";  // a payload that no script has t
 
 }  // namespace
 
-Uploader::Uploader(boost::asio::io_context& io, Address address, ClientConfig config, const Clock& clock,
-                   std::string prefix, Caller::Later& later)
-    : io_(io),
-      address_(std::move(address)),
-      config_(config),
-      clock_(clock),
-      prefix_(std::move(prefix)),
-      later_(later) {}
-Uploader::~Uploader() = default;
-
-Caller& Uploader::caller() {
-  if (!caller_) {
-    client_ = std::make_unique<Client>(io_, address_, config_);
-    caller_ = std::make_unique<Caller>(*client_, clock_, Caller::Args{prefix_}, later_);
-  }
-  return *caller_;
-}
-
-void Uploader::flush() {
-  if (client_) client_->flush();
-}
-
-void Uploader::close() {
-  if (!caller_) return;
-  caller_->stop();
-  client_->close();
-}
+Uploader::Uploader(Route& route, const Clock& clock, std::string prefix, Caller::Later& later)
+    : prefix_(std::move(prefix)), caller_(route, clock, Caller::Args{prefix_}, {}, later) {}
 
 void Uploader::into_hashes(std::vector<Item> items, Done done) {
   if (items.empty()) return done(Result<void>{});
@@ -61,7 +37,7 @@ void Uploader::into_hashes(std::vector<Item> items, Done done) {
 void Uploader::put(Item item, Done done) {
   const std::string key = prefix_ + item.key;
   Command look{"HEXISTS", key, item.marker};  // an hour to live must not be given to what is complete
-  caller().send(
+  caller_.send(
       std::move(look), [this, key, item = std::move(item), done = std::move(done)](Result<Reply> there) mutable {
         if (!there) return done(std::move(there.error()));
         if (there->integer != 0) return done(Result<void>{});
@@ -69,7 +45,7 @@ void Uploader::put(Item item, Done done) {
                                       {"HSET", key, item.field, base64_encode_lines(item.payload.bytes.view())},
                                       {"EXPIRE", key, kAbandonedSeconds},
                                       {"EXEC"}};
-        caller().send(std::move(commands), [done = std::move(done)](Result<Reply> reply) mutable {
+        caller_.send(std::move(commands), [done = std::move(done)](Result<Reply> reply) mutable {
           if (!reply) return done(std::move(reply.error()));
           done(Result<void>{});
         });
@@ -78,18 +54,18 @@ void Uploader::put(Item item, Done done) {
 
 void Uploader::into_key(std::string key, const core::Payload& payload, Done done) {
   Command set{"SET", prefix_ + key, base64_encode_lines(payload.bytes.view()), "EX", kAbandonedSeconds};
-  caller().send(std::move(set), [done = std::move(done)](Result<Reply> reply) mutable {
+  caller_.send(std::move(set), [done = std::move(done)](Result<Reply> reply) mutable {
     if (!reply) return done(std::move(reply.error()));
     done(Result<void>{});
   });
 }
 
 void Uploader::read_field(std::string key, std::string field, Caller::Then then) {
-  caller().send(Command{"HGET", prefix_ + key, std::move(field)}, std::move(then));
+  caller_.send(Command{"HGET", prefix_ + key, std::move(field)}, std::move(then));
 }
 
 void Uploader::read_key(std::string key, Caller::Then then) {
-  caller().send(Command{"GET", prefix_ + key}, std::move(then));
+  caller_.send(Command{"GET", prefix_ + key}, std::move(then));
 }
 
 }  // namespace treadle::store::redis

@@ -2,7 +2,6 @@
 // them; never through a script, which would keep Redis from everybody.
 #pragma once
 
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -10,7 +9,6 @@
 #include "base/result.h"
 #include "core/payload.h"
 #include "store/redis/caller.h"
-#include "store/redis/client.h"
 
 namespace treadle::store::redis {
 
@@ -24,31 +22,21 @@ class Uploader {
   };
   using Done = Callback<void(Result<void>)>;
 
-  Uploader(boost::asio::io_context& io, Address address, ClientConfig config, const Clock& clock, std::string prefix,
-           Caller::Later& later);
-  ~Uploader();
+  Uploader(Route& route, const Clock& clock, std::string prefix, Caller::Later& later);
 
   // What nobody completes is gone after an hour. Nothing to do is answered at once.
   void into_hashes(std::vector<Item> items, Done done);
   void into_key(std::string key, const core::Payload& payload, Done done);
   void read_field(std::string key, std::string field, Caller::Then then);
   void read_key(std::string key, Caller::Then then);
-  void flush();
-  void close();
-  std::size_t in_flight() const { return caller_ ? caller_->in_flight() : 0; }
+  void stop() { caller_.stop(); }
+  std::size_t in_flight() const { return caller_.in_flight(); }
 
  private:
-  Caller& caller();
   void put(Item item, Done done);
 
-  boost::asio::io_context& io_;
-  Address address_;
-  ClientConfig config_;
-  const Clock& clock_;
   std::string prefix_;
-  Caller::Later& later_;
-  std::unique_ptr<Client> client_;
-  std::unique_ptr<Caller> caller_;
+  Caller caller_;
 };
 
 }  // namespace treadle::store::redis

@@ -41,7 +41,7 @@ end
 local function line_up(id, at, seq)
   local queue, priority, delay = ARGV[at + 5], tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7])
   if delay > 0 then
-    call('ZADD', DELAYED, now + delay, id)
+    call('ZADD', DELAYED, now + delay + 1, id) -- `now` is cut to whole milliseconds: never early
     return
   end
   local line = line_of(queue)
