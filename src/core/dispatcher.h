@@ -294,6 +294,7 @@ class Dispatcher {
   void take_outcome(Worker& worker, OutcomeReport& report);
   void take_give_back(Worker& worker, GivenBack& given);
   void find_dropped(Worker& worker, const std::vector<Held>& named);
+  void adopt_again(Instant now, const std::vector<std::pair<WorkerId, Held>>& asked);
   void adopt_unknown(Worker& worker, const std::vector<Held>& named);
   void revoke(Worker& worker, Held attempt, bool kill);
   void check_liveness(Instant now);
@@ -380,6 +381,7 @@ class Dispatcher {
   std::unordered_map<std::uint64_t, std::vector<std::pair<WorkerId, Held>>> adopting_;
   std::unordered_set<Token> adopt_asked_;
   std::vector<ReassertItem> reassert_ready_;
+  Instant adopt_pause_;  // of both, after an error of the store
   std::vector<StartedItem> started_ready_;
   std::unordered_set<Digest> fetching_;
   std::unordered_map<Digest, std::vector<WorkerId>> wanted_;

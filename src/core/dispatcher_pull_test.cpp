@@ -253,5 +253,29 @@ TEST(DispatcherPull, LostWorkerIsRememberedUntilItComesBack) {
   EXPECT_TRUE(b.dispatcher_.lost_workers().empty());
 }
 
+TEST(DispatcherPull, ARequestThatArrivesTwiceGetsTheSameAttemptsAgain) {
+  Bench b(Mode::Pull);
+  const WorkerId w = worker_id(1);
+  b.register_worker(w, 1);
+  b.sent_to(w);
+  b.receive_all(w);
+  const WorkerMessage request = b.message(w, 1);
+  b.say(event::WorkerSaid{request});
+  const auto attempts = b.answer_claim({1});
+  auto messages = b.sent_to(w);
+  ASSERT_EQ(messages.size(), 1u);
+  ASSERT_EQ(messages[0].attempts.size(), 1u);
+  b.say(event::WorkerSaid{request});
+  messages = b.sent_to(w);
+  ASSERT_EQ(messages.size(), 1u);
+  ASSERT_EQ(messages[0].attempts.size(), 1u);
+  EXPECT_EQ(messages[0].attempts[0].token, attempts[0].token);
+  b.say(event::WorkerSaid{b.message(w, 1)});  // nor has the worker seen the second reply
+  b.tick();
+  messages = b.sent_to(w);
+  ASSERT_EQ(messages.size(), 1u);
+  EXPECT_EQ(messages[0].attempts.size(), 1u);
+}
+
 }  // namespace
 }  // namespace treadle::core

@@ -282,5 +282,41 @@ TEST(DispatcherSession, OutcomesOfAPartThatIsAwayDoNotHoldUpTheOthers) {
   EXPECT_EQ(b.dispatcher_.attempts_held(), 0u);
 }
 
+// Else the attempt would belong to a session that does not know it.
+TEST(DispatcherSession, AnAdoptionWithoutAnAnswerIsRepeatedEvenIfTheWorkerIsGone) {
+  Bench b;
+  const WorkerId w = worker_id(1);
+  const Held attempt{task(1), Token{11}};
+  b.register_worker(w, 1, {attempt});
+  const auto first = b.take<effect::Adopt>();
+  ASSERT_EQ(first.size(), 1u);
+  b.register_worker(w, 1, {}, 2);  // killed, and there again without it
+  b.say(event::Adopted{first[0].batch, Result<std::vector<AdoptAnswer>>(fail(Code::StoreAway, "lost"))});
+  EXPECT_TRUE(b.take<effect::Adopt>().empty());
+  b.pass(limits::kHintPoll + 50ms);
+  const auto again = b.take<effect::Adopt>();
+  ASSERT_EQ(again.size(), 1u);
+  EXPECT_EQ(again[0].items, std::vector<Held>{attempt});
+  b.say(event::Adopted{again[0].batch, std::vector{AdoptAnswer::Adopted}});
+  EXPECT_EQ(b.dispatcher_.attempts_held(), 1u);
+}
+
+TEST(DispatcherSession, AReassertionWithoutAnAnswerIsRepeated) {
+  Bench b;
+  b.register_worker(worker_id(1), 1);
+  const auto attempts = b.answer_claim({1});
+  b.pass(limits::kSessionRenew + 100ms);
+  b.say(event::Renewed{RenewAnswer{.live = false, .missing = true, .others = {}, .revokes = {}}});
+  b.say(event::SessionOpened{Result<void>{}});
+  const auto first = b.take<effect::Reassert>();
+  ASSERT_EQ(first.size(), 1u);
+  b.say(event::Adopted{first[0].batch, Result<std::vector<AdoptAnswer>>(fail(Code::StoreAway, "lost"))});
+  b.pass(limits::kHintPoll + 50ms);
+  const auto again = b.take<effect::Reassert>();
+  ASSERT_EQ(again.size(), 1u);
+  ASSERT_EQ(again[0].items.size(), 1u);
+  EXPECT_EQ(again[0].items[0].token, attempts[0].token);
+}
+
 }  // namespace
 }  // namespace treadle::core

@@ -179,7 +179,9 @@ void Dispatcher::send_endings(Instant now, DispatcherEffects& effects) {
   send_batches<effect::Finish>(now, finishing_, effects);
   send_batches<effect::Requeue>(now, requeueing_, effects);
   if (!started_ready_.empty()) effects.push_back(effect::Started{std::exchange(started_ready_, {})});
-  if (!adopt_ready_.empty()) {
+  if (now < adopt_pause_ && !(adopt_ready_.empty() && reassert_ready_.empty())) {
+    retry_at_ = std::min(retry_at_, adopt_pause_);
+  } else if (!adopt_ready_.empty()) {
     effect::Adopt adopt{next_batch_++, session_, {}};
     for (const auto& [id, attempt] : adopt_ready_) adopt.items.push_back(attempt);
     adopting_[adopt.batch] = std::exchange(adopt_ready_, {});
@@ -249,7 +251,7 @@ void Dispatcher::keep_session(Instant now, DispatcherEffects& effects) {
     const auto it = live_.find(item.task);
     return it == live_.end() || it->second.token != item.token || it->second.ending;
   });
-  if (session_state_ == SessionState::Live && !reassert_ready_.empty()) {
+  if (session_state_ == SessionState::Live && !reassert_ready_.empty() && now >= adopt_pause_) {
     effect::Reassert effect{next_batch_++, session_, std::exchange(reassert_ready_, {})};
     auto& asked = adopting_[effect.batch];
     for (const ReassertItem& item : effect.items)

@@ -43,7 +43,8 @@ void Dispatcher::on(Instant now, event::WorkerSaid& e) {
   worker->last_heard = std::max(worker->last_heard, now);
   worker->unroutable_since = Instant::never();
   const bool seen = message.seq != 0 && message.seq <= worker->in_seq;
-  if (seen) {  // said twice on the way: answered again, and not judged
+  if (seen) {                        // said twice on the way: answered again, and not judged
+    take_ack(*worker, message.ack);  // PULL: the same reply again, if it was not seen
     worker->asked = true;
     dirty_.insert(worker->id);
     return;
@@ -187,14 +188,28 @@ void Dispatcher::adopt_unknown(Worker& worker, const std::vector<Held>& named) {
   }
 }
 
-void Dispatcher::on(Instant, event::Adopted& e) {
+// Nobody knows whether the store did it, and if it did, the attempts are ours whether their worker still lives or not.
+void Dispatcher::adopt_again(Instant now, const std::vector<std::pair<WorkerId, Held>>& asked) {
+  adopt_pause_ = now + config_.hint_poll;
+  for (const auto& [id, attempt] : asked) {
+    const auto known = live_.find(attempt.task);
+    if (known == live_.end() || known->second.token != attempt.token) {
+      adopt_asked_.insert(attempt.token);
+      adopt_ready_.emplace_back(id, attempt);
+    } else if (!known->second.ending) {
+      reassert_ready_.push_back({attempt.task, attempt.token, known->second.number});
+    }
+  }
+}
+
+void Dispatcher::on(Instant now, event::Adopted& e) {
   const auto batch = adopting_.extract(e.batch);
   if (batch.empty()) return;
   const auto& asked = batch.mapped();
+  if (!e.answer) return adopt_again(now, asked);
   for (std::size_t i = 0; i < asked.size(); ++i) {
     const auto& [id, attempt] = asked[i];
     adopt_asked_.erase(attempt.token);
-    if (!e.answer) continue;  // the next heartbeat names it again
     Worker* worker = find(id);
     const bool adopted = (*e.answer)[i] == AdoptAnswer::Adopted;
     if (!adopted) {

@@ -16,18 +16,33 @@ constexpr Duration kLookEvery = 100ms;
 constexpr std::uint64_t kEventsAtOnce = 100'000;  // without any time passing: something wakes itself for ever
 constexpr int kPlainNumbers = 100;                // plain clients are numbered from here
 
+core::Held named(const core::Held& attempt) { return attempt; }
+core::Held named(const core::Attempt& attempt) { return {attempt.task, attempt.token}; }
+core::Held named(const core::Revoke& revoke) { return revoke.attempt; }
+core::Held named(const core::OutcomeReport& report) { return report.attempt; }
+core::Held named(const core::GivenBack& given) { return given.attempt; }
+
+// " attempts=2(7a86519d,38c88887)"; nothing if there are none.
+template <class List>
+std::string some(const char* what, const List& list) {
+  if (list.empty()) return "";
+  std::string text;
+  for (const auto& item : list) text += (text.empty() ? "" : ",") + to_string(named(item).task).substr(0, 8);
+  return std::string(" ") + what + "=" + std::to_string(list.size()) + "(" + text + ")";
+}
+
 std::string summary(const core::DispatcherMessage& m) {
-  const auto n = [](auto value) { return std::to_string(value); };
-  return "seq=" + n(m.seq) + " ack=" + n(m.ack) + " attempts=" + n(m.attempts.size()) +
-         " settled=" + n(m.settled.size()) + " revokes=" + n(m.revokes.size()) + " functions=" + n(m.functions.size()) +
+  return "seq=" + std::to_string(m.seq) + " ack=" + std::to_string(m.ack) + some("attempts", m.attempts) +
+         some("settled", m.settled) + some("revokes", m.revokes) +
+         (m.functions.empty() ? "" : " functions=" + std::to_string(m.functions.size())) +
          (m.registered ? " registered" : "") + (m.reregister ? " reregister" : "") + (m.ping ? " ping" : "");
 }
 
 std::string summary(const core::WorkerMessage& m) {
-  const auto n = [](auto value) { return std::to_string(value); };
-  return "seq=" + n(m.seq) + " ack=" + n(m.ack) + " free=" + n(m.free_slots) + " prefetch=" + n(m.prefetch) +
-         " held=" + n(m.held.size()) + " started=" + n(m.started.size()) + " outcomes=" + n(m.outcomes.size()) +
-         " given_back=" + n(m.given_back.size()) + " wants=" + n(m.wants.size()) + (m.registers ? " registers" : "") +
+  return "seq=" + std::to_string(m.seq) + " ack=" + std::to_string(m.ack) + " free=" + std::to_string(m.free_slots) +
+         " prefetch=" + std::to_string(m.prefetch) + some("held", m.held) + some("started", m.started) +
+         some("outcomes", m.outcomes) + some("given_back", m.given_back) +
+         (m.wants.empty() ? "" : " wants=" + std::to_string(m.wants.size())) + (m.registers ? " registers" : "") +
          (m.names_held ? " names_held" : "") + (m.asks ? " asks" : "");
 }
 
@@ -109,12 +124,14 @@ void Cluster::add_dispatcher(int number) {
     }
   };
   node.set(scenario_.store);
+  node.reaps_are_late(scenario_.stalls > 0);
 }
 
 // To the life of the worker id that the dispatcher heard last; a connection that was left carries nothing any more.
 void Cluster::to_worker(int dispatcher, int number, core::DispatcherMessage message) {
   if (!may_reply(dispatcher, number)) return;
-  if (print_) trail("to worker " + std::to_string(number), summary(message));
+  if (print_)
+    trail("dispatcher " + std::to_string(dispatcher) + " to worker " + std::to_string(number), summary(message));
   if (number >= kPlainNumbers) return to_plain(number, std::move(message));
   if (scenario_.liars > 0 && number == 0) liar_.hear(message);
   network_.carry<core::DispatcherMessage>(
@@ -326,6 +343,7 @@ void Cluster::tally() {
   }
   for (const auto& d : dispatchers_) {
     t["transitions"] += d->transitions;
+    t["reaps_late"] += d->reaps_late;
     t["calls_cut"] += d->calls_cut;
     t["calls_late"] += d->calls_late;
     t["calls_refused"] += d->calls_refused;

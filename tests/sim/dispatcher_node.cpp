@@ -155,6 +155,10 @@ void DispatcherNode::carry_out(DispatcherEffect& effect) {
       store_.renew(call.session, std::move(call.revokes_done), std::move(done));
     });
   } else if (auto* e = std::get_if<effect::Reap>(&effect)) {
+    if (reaps_are_late_ && world_.rng.chance(0.5)) {
+      ++reaps_late;
+      line_free_at_ = std::max(line_free_at_, world_.now()) + world_.between(100ms, 4s);
+    }
     ask<bool>(event::Reaped{e->other, away},
               [this, call = *e](auto done) { store_.reap(call.other, call.beat_seen, std::move(done)); });
   } else if (auto* e = std::get_if<effect::Claim>(&effect)) {

@@ -31,6 +31,7 @@ class DispatcherNode {
   void stall_at_effect(std::uint64_t n, Duration d) { stall_in_ = n, stall_for_ = d; }
   void store_is_away_until(Instant then) { store_away_until_ = then; }
   void set(StoreFaults faults) { faults_ = faults; }
+  void reaps_are_late(bool late) { reaps_are_late_ = late; }
   bool alive() const { return core_ != nullptr; }
   std::uint64_t life() const { return life_; }
   std::function<void(const std::string&)> on_note;
@@ -38,7 +39,7 @@ class DispatcherNode {
   std::function<void()> on_start;
 
   std::uint64_t deaths = 0, answers_lost = 0, answers_late = 0, calls_cut = 0, calls_late = 0, calls_refused = 0,
-                transitions = 0, claims_replayed = 0, stalls = 0, stalls_midway = 0;
+                transitions = 0, reaps_late = 0, claims_replayed = 0, stalls = 0, stalls_midway = 0;
 
  private:
   void say(core::DispatcherEvent event);
@@ -62,6 +63,7 @@ class DispatcherNode {
   core::DispatcherConfig config_;
   Send send_;
   StoreFaults faults_;
+  bool reaps_are_late_ = false;  // the other one may have woken meanwhile
   std::unique_ptr<core::Dispatcher> core_;
   std::vector<core::DispatcherEvent> events_;
   std::deque<core::DispatcherEffect> effects_;  // decided, and not carried out yet
