@@ -15,18 +15,23 @@ namespace {
 constexpr Duration kStep = 10ms;  // of the loop while we run it ourselves
 constexpr const char* kMeta = "treadle:meta";
 
-// The replies, none of them an error.
-Result<std::vector<Reply>> ask(boost::asio::io_context& io, Client& client, std::vector<Command> commands,
+// The replies, none of them an error. May be carried out twice: asked again while the connection is lost and there is
+// time.
+Result<std::vector<Reply>> ask(boost::asio::io_context& io, Client& client, const std::vector<Command>& commands,
                                Duration& left) {
   std::optional<Result<std::vector<Reply>>> answer;
-  client.send_all(std::move(commands), [&answer](Result<std::vector<Reply>> replies) { answer = std::move(replies); });
-  client.flush();
-  for (; !answer && left > Duration{0}; left -= kStep) run_one(io, kStep);
-  if (!answer) {
-    // The callback refers to this frame, so it has to come before we go: closing answers it.
-    client.close();
-    return fail(Code::StoreAway, "Redis at " + client.address().shown() + " did not answer in time.");
-  }
+  do {
+    answer.reset();
+    client.send_all(commands, [&answer](Result<std::vector<Reply>> replies) { answer = std::move(replies); });
+    client.flush();
+    for (; !answer && left > Duration{0}; left -= kStep) run_one(io, kStep);
+    if (!answer) {
+      // The callback refers to this frame, so it has to come before we go: closing answers it.
+      client.close();
+      return fail(Code::StoreAway, "Redis at " + client.address().shown() + " did not answer in time.");
+    }
+    if (!*answer) left -= kStep;
+  } while (!*answer && left > Duration{0});
   if (!*answer) return fail(Code::StoreAway, answer->error().message);
   for (const Reply& reply : **answer) {
     if (reply.type == Reply::Type::Error) return error_of(std::string(reply.text));
@@ -73,7 +78,7 @@ Result<unsigned> fix_partitions(boost::asio::io_context& io, Topology& topology,
       commands.push_back({"HSETNX", kMeta, "place", place});
       commands.push_back({"HGET", kMeta, "place"});
     }
-    TRY(const auto after, ask(io, client, std::move(commands), limit));
+    TRY(const auto after, ask(io, client, commands, limit));
     if (number_of(after[1]) != wanted) return differs(client.address(), number_of(after[1]), wanted);
     if (after.size() > 2) {
       if (auto right = check_place(client.address(), std::string(after[3].text), place); !right) return right.error();
