@@ -435,9 +435,7 @@ async def _end(parts: Iterable[asyncio.Future[Any]]) -> None:
         for one in left:
             one.cancel()
         done, left = await asyncio.wait(left, timeout=0.05)
-        for one in done:
-            if not one.cancelled():
-                one.exception()  # it was raised already, or comes too late to matter
+        await asyncio.gather(*done, return_exceptions=True)  # an exception was raised already, or comes too late to matter
 
 
 class _Patience:
