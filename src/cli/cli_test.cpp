@@ -56,6 +56,7 @@ TEST(Options, RolesHaveTheirParts) {
 }
 
 TEST(Options, SeveralPythonsAndWhenTheirProcessesAreReplaced) {
+  ::unsetenv("TREADLE_PYTHON");  // ./dev sets it
   const Options plain = options(parse_serve({}));
   EXPECT_EQ(plain.executors.pythons, std::vector<std::string>{"python3"});
   EXPECT_EQ(plain.executors.tasks_each, 100'000u);

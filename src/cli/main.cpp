@@ -39,7 +39,7 @@ int run_verb(const std::string& verb, const Arguments& arguments) {
   for (const Command& command : commands()) {
     if (command.name != verb) continue;
     if (command.run) return command.run(arguments);
-    std::fprintf(stderr, "treadle: '%s' is not there yet in version %s. What works: treadle serve.\n", verb.c_str(),
+    std::fprintf(stderr, "treadle: '%s' is not there yet in version %s. treadle --help lists what is.\n", verb.c_str(),
                  kVersion);
     return kExitUsage;
   }

@@ -1,4 +1,4 @@
-"""The reference at the end of docs/sdk.md is what the docstrings say. `python3 python/tests/test_docs.py` writes it anew."""
+"""The reference at the end of docs/sdk.md is what the docstrings say. `python3 python/tests/test_sdk_docs.py` writes it anew."""
 
 import inspect
 import pathlib
@@ -51,7 +51,7 @@ def reference():
 
 def test_reference():
     page = PAGE.read_text()
-    assert BEGIN + page.partition(BEGIN)[2] == reference(), "run python3 python/tests/test_docs.py"
+    assert BEGIN + page.partition(BEGIN)[2] == reference(), "run python3 python/tests/test_sdk_docs.py"
 
 
 if __name__ == "__main__":
