@@ -13,8 +13,8 @@ namespace treadle::core {
 
 struct ClaimRequest {
   SessionId session;
-  std::uint64_t call = 0;     // numbered from 1 by the session: the same number again gives the same attempts again
-  std::vector<Token> tokens;  // made by the dispatcher; at most this many attempts are given
+  std::uint64_t call = 0;           // grows from call to call: the same number again gives the same attempts again
+  std::vector<Token> tokens;        // made by the dispatcher; at most this many attempts are given
   std::vector<std::string> queues;  // names, in order of preference; empty = the default queue
   std::string worker;               // for the record, when the claimer already knows (LOCAL); may be empty
 };

@@ -318,5 +318,45 @@ TEST(DispatcherSession, AReassertionWithoutAnAnswerIsRepeated) {
   EXPECT_EQ(again[0].items[0].token, attempts[0].token);
 }
 
+// A token that is refused may count again when its old owner has re-asserted it: only the store knows of cancels.
+TEST(DispatcherSession, WhatWasStoppedSinceItsAdoptionWasRefusedDoesNotEndAsCancelled) {
+  Bench b;
+  const WorkerId w = worker_id(1);
+  const Held attempt{task(1), Token{11}};
+  b.register_worker(w, 1, {attempt});
+  const auto adopts = b.take<effect::Adopt>();
+  ASSERT_EQ(adopts.size(), 1u);
+  b.say(event::Adopted{adopts[0].batch, std::vector{AdoptAnswer::Refused}});
+  WorkerMessage m = b.message(w, 1);
+  OutcomeReport report{attempt, {}};
+  report.outcome.kind = ErrorKind::Cancelled;
+  m.outcomes = {report};
+  b.say(event::WorkerSaid{m});
+  EXPECT_TRUE(b.take<effect::Finish>().empty());
+  const auto requeues = b.take<effect::Requeue>();
+  ASSERT_EQ(requeues.size(), 1u);
+  EXPECT_EQ(requeues[0].items.at(0).token, attempt.token);
+  EXPECT_EQ(requeues[0].items.at(0).why, GiveBack::WorkerLost);
+}
+
+TEST(DispatcherSession, ALateAnswerToAClaimOfTheLostSessionIsNotTakenForOneOfTheNext) {
+  Bench b;
+  b.register_worker(worker_id(1), 1);
+  const auto before = b.take<effect::Claim>();
+  ASSERT_EQ(before.size(), 1u);
+  b.pass(limits::kSessionRenew + 100ms);
+  b.say(event::Renewed{RenewAnswer{.live = false, .missing = true, .others = {}, .revokes = {}}});
+  b.say(event::SessionOpened{Result<void>{}});
+  const auto after = b.take<effect::Claim>();
+  ASSERT_EQ(after.size(), 1u);
+  EXPECT_NE(after[0].request.session, before[0].request.session);
+  b.say(event::Claimed{before[0].request.call, ClaimAnswer{}});
+  Attempt attempt;
+  attempt.task = task(1);
+  attempt.token = after[0].request.tokens.at(0);
+  b.say(event::Claimed{after[0].request.call, ClaimAnswer{{attempt}, false, false}});
+  EXPECT_EQ(b.dispatcher_.attempts_held(), 1u);
+}
+
 }  // namespace
 }  // namespace treadle::core

@@ -292,8 +292,7 @@ void Dispatcher::lose_session(Instant now, bool missing) {
   session_state_ = SessionState::None;
   renew_at_ = now;
   must_renew_ = false;
-  next_call_ = 1;
-  claim_in_flight_ = 0;
+  claim_in_flight_ = 0;  // numbers of calls go on: an answer to the lost session's is not taken for one to the next's
   claim_again_ = false;
   reassert_ready_.clear();
   unplaced_.clear();

@@ -143,6 +143,14 @@ void Dispatcher::take_outcome(Worker& worker, OutcomeReport& report) {
   if (ours && it->second.ending) return;  // repeated while its first report is on its way to the store
   if (ours) it->second.ending = true;
   const Ending ending{worker.id, attempt};
+  // It was told to stop since its attempt did not count here. The store knows whether somebody wanted it cancelled.
+  if (!ours && report.outcome.kind == ErrorKind::Cancelled) {
+    const std::string text = "it ran for a dispatcher that had lost it";
+    RequeueItem item{attempt.task, attempt.token, GiveBack::WorkerLost,
+                     Duration{0},  text,          failure(attempt.task, worker.id, ErrorKind::WorkerLost, text)};
+    requeue_ready_.emplace_back(std::move(item), ending);
+    return;
+  }
   if (ours && report.outcome.kind == ErrorKind::FunctionFailed && it->second.retries_left > 0) {
     RequeueItem item{attempt.task,
                      attempt.token,

@@ -172,7 +172,11 @@ CancelDecision Ledger::cancel(TaskId id, const std::string& reason, Now now, Dec
   }
   const Holding& holding = holdings_.at(slot);
   const core::Held attempt{id, holding.token};
-  if (entry.is(Entry::kCancelRequested)) return {CancelAnswer::Requested, holding.session, attempt};
+  // Perhaps the first one is not durable yet: it is said again, so that this answer waits for the disk as well.
+  if (entry.is(Entry::kCancelRequested)) {
+    out.changes.push_back(change::RequestCancel{entry.seq, cancel_reason(slot)});
+    return {CancelAnswer::Requested, holding.session, attempt};
+  }
   entry.set(Entry::kCancelRequested);
   details(slot).cancel_reason = reason;
   if (Session* session = sessions_.find(holding.session)) session->revokes.push_back(attempt);

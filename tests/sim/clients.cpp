@@ -211,7 +211,7 @@ void Cluster::judge(const Client& client) {
   if (client.waits) violation("waiter", "who waits was not told that " + name + " has ended");
   const auto runs = log_.tasks.find(id);
   const std::uint32_t starts = runs == log_.tasks.end() ? 0 : runs->second.starts;
-  const Plan plan = plan_of(id, scenario_.may_hang);
+  const Plan plan = plan_of(id, habits());
   if (client.at_most_once && starts > 1)
     violation("at_most_once", "at-most-once " + name + " was started " + std::to_string(starts) + " times");
   const bool once = plan.behaviour == Behaviour::Return || plan.behaviour == Behaviour::Raise;
@@ -228,7 +228,7 @@ void Cluster::judge(const Client& client) {
 
 bool Cluster::fits(const Client& client, std::uint32_t starts) const {
   using enum core::ErrorKind;
-  const Behaviour behaviour = plan_of(client.task.id, scenario_.may_hang).behaviour;
+  const Behaviour behaviour = plan_of(client.task.id, habits()).behaviour;
   const bool store_forgot = scenario_.process_crashes + scenario_.store_restarts > 0;
   // A worker that stood still past the limit may find it passed, or the dispatcher's backstop may.
   const bool late = scenario_.may_hang && !scenario_.calm();

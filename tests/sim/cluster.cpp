@@ -89,6 +89,7 @@ void Cluster::make_store() {
   });
   store_->on_revoke([this, lost](std::vector<core::Held> attempts) {
     if (lost()) return;
+    law_.hinted(attempts);
     for (auto& dispatcher : dispatchers_) dispatcher->hint(attempts);
   });
 }
@@ -138,7 +139,9 @@ void Cluster::to_worker(int dispatcher, int number, core::DispatcherMessage mess
       Way::ToWorker, number, std::move(message),
       [this, dispatcher, number, node = route_[{dispatcher, number}]](core::DispatcherMessage m) {
         if (attached_.at(number) != dispatcher) return void(++verdict_.tally["lost_with_a_connection"]);
+        const bool leaves = !m.attempts.empty() && leaves_.erase(number) > 0;
         node->deliver(std::move(m));
+        if (leaves) move_worker(number);
       });
 }
 
@@ -164,6 +167,8 @@ void Cluster::from_worker(int number, WorkerNode* node, core::WorkerMessage mess
     if (print_) trail("from worker " + std::to_string(number), summary(m));
     network_.carry<core::WorkerMessage>(
         Way::FromWorker, number, std::move(m), [this, number, node, dispatcher](core::WorkerMessage arrived) {
+          if (attached_.at(number) != dispatcher && world_.rng.chance(0.5))
+            return void(++verdict_.tally["lost_with_a_connection"]);
           route_[{dispatcher, number}] = node;
           asked_.insert({dispatcher, number});
           dispatchers_[static_cast<std::size_t>(dispatcher)]->deliver(std::move(arrived));
@@ -179,7 +184,7 @@ std::unique_ptr<WorkerNode> Cluster::make_worker(int number, std::uint64_t first
   const auto self = std::make_shared<WorkerNode*>(nullptr);  // it speaks only after it is made
   auto node = std::make_unique<WorkerNode>(
       world_, log_, WorkerId(Uuid{2, static_cast<std::uint64_t>(number)}), scenario_.mode,
-      static_cast<std::uint32_t>(scenario_.slots), scenario_.may_hang > 0,
+      static_cast<std::uint32_t>(scenario_.slots), habits(),
       [this, number, self](core::WorkerMessage message) { from_worker(number, *self, std::move(message)); },
       first_boot);
   *self = node.get();
@@ -197,7 +202,7 @@ void Cluster::add_plain(int index) {
   const int number = kPlainNumbers + index;
   attached_[number] = number % scenario_.dispatchers;
   plains_.push_back(std::make_unique<PlainNode>(
-      world_, log_, WorkerId(Uuid{2, static_cast<std::uint64_t>(number)}), scenario_.may_hang > 0,
+      world_, log_, WorkerId(Uuid{2, static_cast<std::uint64_t>(number)}), habits(),
       [this, number](core::WorkerMessage message) { plain_speaks(number, std::move(message)); }));
   PlainNode& node = *plains_.back();
   node.on_death = [this, number, &node] {

@@ -66,6 +66,7 @@ class Cluster {
   bool may_reply(int dispatcher, int number);
   void to_plain(int number, core::DispatcherMessage message);
   DispatcherNode& dispatcher_of(int worker) { return *dispatchers_[static_cast<std::size_t>(attached_.at(worker))]; }
+  Habits habits() const { return {scenario_.may_hang > 0, scenario_.kill_often > 0}; }
   void pump_store();
   void keep_pumping();
   bool time_passes();
@@ -135,6 +136,7 @@ class Cluster {
   std::map<int, int> attached_;                       // of each worker id: the dispatcher that it speaks to
   std::map<std::pair<int, int>, WorkerNode*> route_;  // dispatcher, worker id: the life that it heard last
   std::set<std::pair<int, int>> asked_;               // PULL: dispatcher, worker id: a request that has no reply yet
+  std::set<int> leaves_;                              // worker ids: connect anew as soon as they are given attempts
   std::map<int, std::uint64_t> heard_;                // of each plain client: the connection that was heard last
   FunctionId function_[2];                            // at least once, at most once
   std::vector<Client> clients_;

@@ -9,8 +9,8 @@ namespace treadle::sim {
 
 using namespace core;
 
-FakeExecutors::FakeExecutors(World& world, RunLog& log, bool may_hang, std::function<void()> notify)
-    : world_(world), log_(log), may_hang_(may_hang), notify_(std::move(notify)) {}
+FakeExecutors::FakeExecutors(World& world, RunLog& log, Habits habits, std::function<void()> notify)
+    : world_(world), log_(log), habits_(habits), notify_(std::move(notify)) {}
 
 void FakeExecutors::run(const ExecutorCommand& command) {
   std::visit([this](const auto& c) { carry_out(c); }, command);
@@ -73,7 +73,7 @@ void FakeExecutors::next_task(ExecutorNo no, Executor& e) {
   e.read.pop_front();
   e.running = true;
   e.began = world_.now();
-  e.plan = plan_of(e.current.task, may_hang_);
+  e.plan = plan_of(e.current.task, habits_);
   log_.start(e.current.task);
   if (const auto it = tokens_.find({e.current.task, e.current.attempt}); it != tokens_.end())
     ++log_.starts_of_token[it->second];

@@ -17,7 +17,7 @@ namespace treadle::sim {
 class FakeExecutors {
  public:
   // `notify` is called whenever take_events() has something new.
-  FakeExecutors(World& world, RunLog& log, bool may_hang, std::function<void()> notify);
+  FakeExecutors(World& world, RunLog& log, Habits habits, std::function<void()> notify);
 
   // Carries a command out. Recall and Measure are answered through take_events() before anything else happens.
   void run(const core::ExecutorCommand& command);
@@ -68,7 +68,7 @@ class FakeExecutors {
 
   World& world_;
   RunLog& log_;
-  bool may_hang_;
+  Habits habits_;
   std::function<void()> notify_;
   std::map<core::ExecutorNo, Executor> executors_;
   std::map<std::pair<TaskId, std::uint32_t>, Token> tokens_;

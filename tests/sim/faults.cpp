@@ -47,9 +47,11 @@ void Cluster::plan_deaths() {
     DispatcherNode& dispatcher = any(dispatchers_);
     trail("fault", "dispatcher dies within its next 20 effects");
     if (dispatcher.alive()) dispatcher.die_at_effect(1 + world_.rng.below(20));
-    world_.after(world_.between(1s, 3s), [&dispatcher] {
+    world_.after(world_.between(1s, 3s), [this, &dispatcher] {
       dispatcher.kill();
       dispatcher.start();
+      // Before it hears that its session is open, and for so long that another one reaps it.
+      if (scenario_.stalls > 0 && world_.rng.chance(0.5)) dispatcher.stall_at_effect(2, world_.between(9s, 14s));
     });
   });
   some_times(scenario_.doubles, [this] { add_double(); });
@@ -119,7 +121,11 @@ void Cluster::plan_links() {
     network_.cut_half(number, way);
     world_.after(world_.between(1s, 15s), [this, number] { network_.heal(number); });
   });
-  some_times(scenario_.moves, [this] { move_worker(static_cast<int>(world_.rng.below(workers_.size()))); });
+  some_times(scenario_.moves, [this] {
+    const int number = static_cast<int>(world_.rng.below(workers_.size()));
+    if (world_.rng.chance(0.5)) return move_worker(number);
+    leaves_.insert(number);
+  });
 }
 
 // Its connection breaks and the next one leads to any dispatcher (a load balancer, a name that means another host);
@@ -139,7 +145,7 @@ void Cluster::move_worker(int number) {
       if (attached_.at(number) != before) connection_ends(before, number);
     });
   }
-  if (!world_.rng.chance(0.5)) return;
+  if (!world_.rng.chance(0.7)) return;
   world_.after(world_.between(100ms, 4s), [this, attach, before, number] {
     if (attached_.at(number) != before) attach(before);
   });
@@ -236,6 +242,7 @@ void Cluster::add_double() {
 void Cluster::end_faults() {
   trail("faults", "end");
   faults_on_ = false;
+  leaves_.clear();
   network_.set({});
   for (auto& dispatcher : dispatchers_) dispatcher->set({});
   for (auto& gateway : gateways_) gateway->set({});

@@ -46,15 +46,17 @@ class Network {
     }
     if (world_.rng.chance(faults_.duplicate)) {
       ++duplicated;
-      world_.after(delay() * 2, [message, deliver] { deliver(message); });
+      const Instant first = carry_surely(way, worker, message, deliver, world_.rng.chance(faults_.reorder));
+      world_.at(first + delay(), [message = std::move(message), deliver = std::move(deliver)] { deliver(message); });
+      return;
     }
     carry_surely(way, worker, std::move(message), std::move(deliver), world_.rng.chance(faults_.reorder));
   }
 
-  // A connection that keeps order and loses nothing.
+  // A connection that keeps order and loses nothing. Gives the time of arrival.
   template <class Message>
-  void carry_surely(Way way, int worker, Message message, std::function<void(Message)> deliver,
-                    bool steps_out = false) {
+  Instant carry_surely(Way way, int worker, Message message, std::function<void(Message)> deliver,
+                       bool steps_out = false) {
     Lane& lane = lanes_[{worker, way}];
     const std::uint64_t number = ++lane.sent;
     Instant when = world_.now() + delay();
@@ -68,6 +70,7 @@ class Network {
       lane.delivered = std::max(lane.delivered, number);
       deliver(std::move(message));
     });
+    return when;
   }
 
   std::uint64_t dropped = 0, duplicated = 0, reordered = 0, half_open = 0;

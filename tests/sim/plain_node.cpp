@@ -12,8 +12,8 @@ constexpr Duration kReconnect = 50ms;
 
 }  // namespace
 
-PlainNode::PlainNode(World& world, RunLog& log, WorkerId id, bool may_hang, Send send)
-    : world_(world), log_(log), id_(id), may_hang_(may_hang), send_(std::move(send)) {
+PlainNode::PlainNode(World& world, RunLog& log, WorkerId id, Habits habits, Send send)
+    : world_(world), log_(log), id_(id), habits_(habits), send_(std::move(send)) {
   start();
 }
 
@@ -68,7 +68,7 @@ void PlainNode::ask() {
 
 void PlainNode::report() {
   done_ = true;
-  const Plan plan = plan_of(job_->task, may_hang_);
+  const Plan plan = plan_of(job_->task, habits_);
   ++log_.tasks[job_->task].ends;
   OutcomeReport report{*job_, {}};
   report.outcome.result.bytes = Buffer::of(result_of(job_->task));
@@ -87,7 +87,7 @@ void PlainNode::run(const Attempt& attempt) {
   ++starts;
   log_.start(attempt.task);
   ++log_.starts_of_token[attempt.token];
-  const Plan plan = plan_of(attempt.task, may_hang_);
+  const Plan plan = plan_of(attempt.task, habits_);
   if (plan.behaviour == Behaviour::Hang) return;
   after(plan.takes + 20us, plan.behaviour == Behaviour::KillExecutor ? &PlainNode::kill : &PlainNode::report);
 }

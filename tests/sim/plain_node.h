@@ -14,7 +14,7 @@ namespace treadle::sim {
 class PlainNode {
  public:
   using Send = std::function<void(core::WorkerMessage)>;
-  PlainNode(World& world, RunLog& log, WorkerId id, bool may_hang, Send send);
+  PlainNode(World& world, RunLog& log, WorkerId id, Habits habits, Send send);
 
   void deliver(core::DispatcherMessage message);
   void dispatcher_began();  // another one than before: the connection is new, and it registers
@@ -38,7 +38,7 @@ class PlainNode {
   World& world_;
   RunLog& log_;
   WorkerId id_;
-  bool may_hang_;
+  Habits habits_;
   Send send_;
   bool alive_ = false;
   std::uint64_t life_ = 0;

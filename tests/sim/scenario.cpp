@@ -18,12 +18,13 @@ void draw_cluster(Rng& rng, Scenario& s) {
   s.at_most_once = rng.chance(0.5);
   s.may_hang = rng.chance(0.3);
   s.delays = rng.chance(0.3);
+  s.kill_often = rng.chance(0.15);
   if (s.mode == core::Mode::Pull && rng.chance(0.4)) s.plain = up_to(rng, 2);
 }
 
 // These take nothing from a worker that has it.
 void draw_harmless(Rng& rng, Scenario& s) {
-  if (rng.chance(0.4)) s.store = {0.1, 0.1, rng.chance(0.3) ? 0.05 : 0};
+  if (rng.chance(0.4)) s.store = {rng.chance(0.7) ? 0.1 : 0.3, 0.1, rng.chance(0.3) ? 0.05 : 0};
   if (rng.chance(0.3)) s.store_stalls = up_to(rng, 3);
   if (rng.chance(0.2)) s.client_stalls = up_to(rng, 2);
   if (rng.chance(0.3)) s.gateway_kills = up_to(rng, 3);
@@ -37,7 +38,7 @@ void draw_harmless(Rng& rng, Scenario& s) {
 void draw_losses(Rng& rng, Scenario& s) {
   if (rng.chance(0.3)) s.process_crashes = up_to(rng, 2);
   if (s.process_crashes > 0) s.all_at_once = rng.chance(0.4);
-  if (rng.chance(0.3)) s.stalls = up_to(rng, 2);
+  if (rng.chance(0.4)) s.stalls = up_to(rng, 3);
   if (s.mode == core::Mode::Local) return;
   if (rng.chance(0.5)) {
     s.network = {rng.chance(0.5) ? 0.02 : 0.2, rng.chance(0.5) ? 0.02 : 0.2, rng.chance(0.5) ? 0.0 : 0.1,
@@ -72,6 +73,7 @@ constexpr Knob kKnobs[] = {
     KNOB(tasks, 1),
     KNOB(at_most_once, 0),
     KNOB(may_hang, 0),
+    KNOB(kill_often, 0),
     KNOB(delays, 0),
     KNOB(network.drop, 0),
     KNOB(network.duplicate, 0),
@@ -120,7 +122,12 @@ Scenario Scenario::of(std::uint64_t seed) {
   Scenario s;
   draw_cluster(rng, s);
   draw_harmless(rng, s);
-  if (!rng.chance(1.0 / 6)) draw_losses(rng, s);
+  if (!rng.chance(1.0 / 6)) {
+    draw_losses(rng, s);
+  } else if (s.mode != core::Mode::Local && rng.chance(0.7)) {
+    s.network = {0, 0.2, 0,
+                 rng.chance(0.5) ? Duration(2ms) : Duration(300ms)};  // late and doubled, and nothing is lost
+  }
   // After a crash a delay counts by the wall clock, as documented: with steps of it such a task may wait for an hour.
   if (s.process_crashes + s.store_restarts > 0 && s.wall_steps > 0) s.delays = 0;
   return s;

@@ -42,7 +42,8 @@ StoreLaw::Session* StoreLaw::live(SessionId id) {
 // ---- sessions ----
 
 void StoreLaw::open_session(SessionId id, std::string name, Done<void> done) {
-  sessions_.try_emplace(id).first->second.renewed = world_.now();
+  // Opened again, since the answer was lost: that is no beat.
+  if (const auto [it, first] = sessions_.try_emplace(id); first) it->second.renewed = world_.now();
   const std::uint64_t number = next_++;
   const auto shared = std::make_shared<Done<void>>(std::move(done));
   under_way_[number] = [shared] { (*shared)(fail(Code::StoreAway, "the store began anew")); };
@@ -54,7 +55,13 @@ void StoreLaw::open_session(SessionId id, std::string name, Done<void> done) {
 void StoreLaw::renew(SessionId id, std::vector<Held> revokes_done, Done<RenewAnswer> done) {
   Session* session = live(id);
   if (session) ++session->beat, session->renewed = world_.now();
+  for (const Held& attempt : revokes_done) {
+    const Task& task = tasks_[attempt.task];
+    if (hinted_.contains(attempt.token) && holds(task, attempt.token) && task.session == id)
+      blame_("the cancel of task " + to_string(attempt.task) + " is called done by one who was told before it had it");
+  }
   store_->renew(id, std::move(revokes_done), watch<RenewAnswer>(std::move(done), [this, id, session](RenewAnswer& a) {
+                  for (const Held& attempt : a.revokes) hinted_.erase(attempt.token);
                   if (a.live != (session != nullptr))
                     blame_("session " + to_string(id) + " is said to be " + (a.live ? "live" : "over"));
                 }));
@@ -104,9 +111,9 @@ void StoreLaw::reassert(SessionId to, std::vector<ReassertItem> batch, Done<std:
   for (const ReassertItem& item : batch) {
     Task& task = tasks_[item.task];
     before.push_back(task.state);
-    if (task.state == State::Free && !task.closed)
+    if (live(to) && task.state == State::Free && !task.closed)
       task = {State::Held, item.token, to, false, false, task.cancel, task.cancelled};
-    if (holds(task, item.token)) task.session = to;
+    if (live(to) && holds(task, item.token)) task.session = to;
   }
   auto copy = batch;
   store_->reassert(
@@ -120,6 +127,17 @@ void StoreLaw::reassert(SessionId to, std::vector<ReassertItem> batch, Done<std:
             blame_("task " + to_string(copy[i].task) + " has ended and was re-asserted");
         }
       }));
+}
+
+// Whoever hears of a cancel before it has the attempt cannot have seen to it.
+void StoreLaw::hinted(const std::vector<Held>& attempts) {
+  for (const Held& attempt : attempts) {
+    if (holds(tasks_[attempt.task], attempt.token)) {
+      hinted_.erase(attempt.token);
+    } else {
+      hinted_.insert(attempt.token);
+    }
+  }
 }
 
 // ---- claims ----

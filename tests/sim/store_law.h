@@ -44,6 +44,8 @@ class StoreLaw {
   void crashed();
   // It lost everything, and is another store from now on.
   void flushed(store::Store& fresh);
+  // A dispatcher was told of cancels.
+  void hinted(const std::vector<core::Held>& attempts);
   // Was there a call since the last time?
   bool was_touched() { return std::exchange(touched_, false); }
   void cancel_was_promised(TaskId task) {
@@ -90,6 +92,7 @@ class StoreLaw {
   store::Store* store_ = nullptr;
   std::unordered_map<TaskId, Task> tasks_;
   std::unordered_map<SessionId, Session> sessions_;
+  std::unordered_set<Token> hinted_;  // cancels that were told of before any answer of the store named the attempt
   std::unordered_set<Token> settled_;
   bool touched_ = false;
   bool lost_tasks_ = false;  // a flush: tasks may be missing

@@ -2,16 +2,16 @@
 
 namespace treadle::sim {
 
-Plan plan_of(TaskId task, bool may_hang) {
+Plan plan_of(TaskId task, Habits habits) {
   const std::uint64_t hash = std::hash<Uuid>{}(task) >> 8;
   const std::uint64_t kind = hash % 100;
   constexpr Duration kTakes[] = {0ms, 0ms, 1ms, 5ms, 50ms, 500ms};
   Plan plan{Behaviour::Return, kTakes[(hash / 100) % 6]};
   if (kind < 4) plan.behaviour = Behaviour::Raise;
-  if (kind == 4) plan.behaviour = Behaviour::KillExecutor;
-  if (kind == 5 && may_hang) plan = {Behaviour::Hang, Duration{0}};
+  if (kind == 4 || (habits.kill_often && kind >= 90)) plan.behaviour = Behaviour::KillExecutor;
+  if (kind == 5 && habits.may_hang) plan = {Behaviour::Hang, Duration{0}};
   // Long enough that a dispatcher gives it up for lost while it runs; a time limit would end it.
-  if (kind == 6 && !may_hang) plan.takes = 3s;
+  if (kind == 6 && !habits.may_hang) plan.takes = 3s;
   return plan;
 }
 

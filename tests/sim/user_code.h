@@ -19,9 +19,14 @@ struct Plan {
   Duration takes{0};
 };
 
+struct Habits {
+  bool may_hang = false;    // there is a time limit
+  bool kill_often = false;  // a tenth of the tasks kill their executors
+};
+
 // Of 100 tasks: 4 raise, 1 kills its executor always, 1 hangs if hanging is allowed (a time limit is set); the others
 // return after 0, 1, 5, 50 or 500 ms, and 1 after 3 s if there is no time limit.
-Plan plan_of(TaskId task, bool may_hang);
+Plan plan_of(TaskId task, Habits habits);
 std::string result_of(TaskId task);
 
 // Runs are counted here, outside of everything under test.

@@ -6,14 +6,14 @@ namespace treadle::sim {
 
 using namespace core;
 
-WorkerNode::WorkerNode(World& world, RunLog& log, WorkerId id, core::Mode mode, std::uint32_t slots, bool may_hang,
+WorkerNode::WorkerNode(World& world, RunLog& log, WorkerId id, core::Mode mode, std::uint32_t slots, Habits habits,
                        Send send, std::uint64_t first_boot)
     : world_(world),
       log_(log),
       id_(id),
       mode_(mode),
       slots_(slots),
-      may_hang_(may_hang),
+      habits_(habits),
       send_(std::move(send)),
       boots_(first_boot) {
   start();
@@ -34,7 +34,7 @@ void WorkerNode::start() {
   last_said_ = 0;
   die_in_ = 0;
   if (executors_) buried_.push_back(std::move(executors_));  // timers of theirs may still be due
-  executors_ = std::make_unique<FakeExecutors>(world_, log_, may_hang_, [this, life = life_] {
+  executors_ = std::make_unique<FakeExecutors>(world_, log_, habits_, [this, life = life_] {
     if (life == life_) wake(world_.now());
   });
   core_ = std::make_unique<Supervisor>(config, Rng(world_.rng.next()));

@@ -15,7 +15,7 @@ namespace treadle::sim {
 class WorkerNode {
  public:
   using Send = std::function<void(core::WorkerMessage)>;
-  WorkerNode(World& world, RunLog& log, WorkerId id, core::Mode mode, std::uint32_t slots, bool may_hang, Send send,
+  WorkerNode(World& world, RunLog& log, WorkerId id, core::Mode mode, std::uint32_t slots, Habits habits, Send send,
              std::uint64_t first_boot = 0);
 
   void deliver(core::DispatcherMessage message);
@@ -47,7 +47,7 @@ class WorkerNode {
   WorkerId id_;
   core::Mode mode_;
   std::uint32_t slots_;
-  bool may_hang_;
+  Habits habits_;
   Send send_;
   std::unique_ptr<core::Supervisor> core_;
   std::unique_ptr<FakeExecutors> executors_;

@@ -168,6 +168,19 @@ TEST_F(Held, ACancelIsAnsweredWhenItIsDurable) {
   EXPECT_EQ(state(id), TaskState::Failed);
 }
 
+TEST_F(Held, ACancelThatIsRepeatedIsAnsweredNoSoonerThanTheFirst) {
+  const TaskId id = submit();
+  commit();
+  ASSERT_EQ(claim().size(), 1u);
+  std::vector<CancelAnswer> answers;
+  for (int i = 0; i < 2; ++i)
+    store_.cancel(id, "no more", [&](Result<CancelAnswer> answer) { answers.push_back(answer.value()); });
+  turn();
+  EXPECT_TRUE(answers.empty());
+  commit();
+  EXPECT_EQ(answers, (std::vector<CancelAnswer>{CancelAnswer::Requested, CancelAnswer::Requested}));
+}
+
 TEST_F(Held, ACrashForgetsWhatHadNoTicketAndNothingElse) {
   const TaskId kept = submit(), run = submit();
   commit();
