@@ -228,11 +228,13 @@ def test_a_partition_that_is_away_stops_only_its_own_tasks(topology):
 # ---- Sentinel, cluster ----
 
 
+@pytest.mark.slow
 def test_the_service_goes_on_after_a_sentinel_failover(topology):
     redis, fleet = topology(SentinelGroup, replicas=1)
     run_through_failover(redis, fleet, redis.kill_master)
 
 
+@pytest.mark.slow
 def test_what_a_replica_has_acknowledged_is_not_lost(topology):
     redis, fleet = topology(SentinelGroup, replicas=2)
     lost, _ = run_through_failover(redis, fleet, redis.kill_master, "--redis-wait", 2, revive=True)
@@ -251,6 +253,7 @@ def test_without_the_replicas_nothing_is_acknowledged(topology):
     assert again.status == 503 and "0 of 1 replicas" in again.body.decode(), again
 
 
+@pytest.mark.slow
 def test_the_service_goes_on_when_a_cluster_loses_a_master(topology):
     redis, fleet = topology(RedisCluster)
     run_through_failover(redis, fleet, redis.kill_master)
