@@ -54,8 +54,9 @@ void Dispatcher::discount_stall(Instant now) {
     worker->last_heard = worker->last_heard + late;
     if (worker->unroutable_since != Instant::never()) worker->unroutable_since = worker->unroutable_since + late;
   }
-  if (late > config_.session_ttl / 2 && session_state_ == SessionState::Live) {
+  if (late > config_.session_ttl / 2 && session_state_ != SessionState::None) {
     must_renew_ = true;
+    answer_is_old_ = renewing_ || session_state_ == SessionState::Opening;
     renew_at_ = now;
   }
 }

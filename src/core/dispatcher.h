@@ -345,6 +345,7 @@ class Dispatcher {
   Instant retry_at_ = Instant::never();  // of the first batch or fetch that failed
   Instant renew_at_;
   bool renewing_ = false;
+  bool answer_is_old_ = false;  // of the renewal or opening under way: it was asked for before we stood still
   bool must_renew_ = false;  // stood still too long: neither claims nor sends before a renewal says that we are alive
   bool draining_ = false;
   std::unordered_map<SessionId, Other> others_;

@@ -358,5 +358,56 @@ TEST(DispatcherSession, ALateAnswerToAClaimOfTheLostSessionIsNotTakenForOneOfThe
   EXPECT_EQ(b.dispatcher_.attempts_held(), 1u);
 }
 
+// The store refused the give-back since the attempt was another's then; by the time we hear of it, it is ours.
+TEST(DispatcherSession, WhatIsGivenBackWhileItIsAdoptedIsGivenBackAgain) {
+  Bench b;
+  const WorkerId w = worker_id(1);
+  const Held attempt{task(1), Token{11}};
+  b.register_worker(w, 1, {attempt});
+  const auto adopts = b.take<effect::Adopt>();
+  ASSERT_EQ(adopts.size(), 1u);
+  b.sent_to(w);
+  WorkerMessage m = b.message(w, 1);
+  GivenBack given;
+  given.attempt = attempt;
+  m.given_back = {given};
+  b.say(event::WorkerSaid{m});
+  const auto first = b.take<effect::Requeue>();
+  ASSERT_EQ(first.size(), 1u);
+  b.say(event::Adopted{adopts[0].batch, std::vector{AdoptAnswer::Adopted}});
+  b.say(event::Requeued{first[0].batch, std::vector{RequeueAnswer::Stale}});
+  const auto again = b.take<effect::Requeue>();
+  ASSERT_EQ(again.size(), 1u);
+  EXPECT_EQ(again[0].items.at(0).token, attempt.token);
+  for (const auto& message : b.sent_to(w)) EXPECT_TRUE(message.settled.empty());
+  b.say(event::Requeued{again[0].batch, std::vector{RequeueAnswer::Queued}});
+  const auto messages = b.sent_to(w);
+  ASSERT_EQ(messages.size(), 1u);
+  EXPECT_EQ(messages[0].settled, std::vector<Held>{attempt});
+  EXPECT_EQ(b.dispatcher_.attempts_held(), 0u);
+}
+
+// It lay in the queue while we stood still: since then the session may have been reaped.
+TEST(DispatcherSession, AnAnswerToARenewalFromBeforeTheStallDoesNotCount) {
+  Bench b;
+  const WorkerId w = worker_id(1);
+  b.register_worker(w, 1);
+  b.sent_to(w);
+  b.pass(limits::kSessionRenew + 100ms);
+  ASSERT_EQ(b.take<effect::Renew>().size(), 1u);
+  b.sent_to(w);
+  b.now_ = b.now_ + limits::kSessionTtl;  // in one step: a stall
+  const RenewAnswer live{.live = true, .missing = false, .others = {}, .revokes = {}};
+  b.say(event::Renewed{live});
+  WorkerMessage m = b.message(w, 1);
+  m.wants = {Digest{}};
+  b.say(event::WorkerSaid{m});
+  b.pass(limits::kHeartbeatInterval);
+  EXPECT_TRUE(b.sent_to(w).empty());
+  ASSERT_EQ(b.take<effect::Renew>().size(), 1u);  // another one was asked for at once
+  b.say(event::Renewed{live});
+  EXPECT_EQ(b.sent_to(w).size(), 1u);
+}
+
 }  // namespace
 }  // namespace treadle::core

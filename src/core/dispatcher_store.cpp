@@ -211,7 +211,19 @@ void Dispatcher::on(Instant now, event::Requeued& e) {
   const auto it = requeueing_.find(e.batch);
   if (it == requeueing_.end()) return;
   if (!e.answer) return retry_apart(now, requeueing_, e.batch, e.answer.error());
-  for (const Ending& ending : it->second.endings) settle(ending);
+  Batch<RequeueItem>& batch = it->second;
+  for (std::size_t i = 0; i < batch.items.size(); ++i) {
+    const Ending& ending = batch.endings[i];
+    const auto live = live_.find(ending.attempt.task);
+    const bool adopted_since =
+        live != live_.end() && live->second.token == ending.attempt.token && !live->second.ending;
+    if ((*e.answer)[i] != RequeueAnswer::Stale || !adopted_since) {
+      settle(ending);
+      continue;
+    }
+    live->second.ending = true;  // it was not ours when it was given back, and is now
+    requeue_ready_.emplace_back(std::move(batch.items[i]), ending);
+  }
   requeueing_.erase(it);
   work_hinted_ = true;
 }
@@ -265,19 +277,22 @@ void Dispatcher::on(Instant now, event::SessionOpened& e) {
   // It was opened, reaped before we heard of it, and lives never again; nothing was held through it.
   if (!e.answer && e.answer.error().code == Code::Conflict) return lose_session(now, true);
   session_state_ = e.answer ? SessionState::Live : SessionState::None;
-  renew_at_ = now + (e.answer ? config_.session_renew : config_.hint_poll);
-  must_renew_ = false;
+  must_renew_ = e.answer && answer_is_old_;
+  answer_is_old_ = false;
+  renew_at_ = must_renew_ ? now : now + (e.answer ? config_.session_renew : config_.hint_poll);
 }
 
 void Dispatcher::on(Instant now, event::Renewed& e) {
   renewing_ = false;
   renew_at_ = now + config_.session_renew;
+  const bool old = std::exchange(answer_is_old_, false);
   if (!e.answer) {  // the store is away: nothing is known, so nothing is given up
     renew_at_ = now + config_.hint_poll;
     return;
   }
   if (!e.answer->live) return lose_session(now, e.answer->missing);
-  must_renew_ = false;
+  must_renew_ = must_renew_ && old;
+  if (must_renew_) renew_at_ = now;
   event::RevokeHint revokes{std::move(e.answer->revokes)};
   on(now, revokes);
   watch_others(now, e.answer->others);
@@ -291,7 +306,7 @@ void Dispatcher::lose_session(Instant now, bool missing) {
   session_ = SessionId(Uuid{rng_.next(), rng_.next()});
   session_state_ = SessionState::None;
   renew_at_ = now;
-  must_renew_ = false;
+  must_renew_ = answer_is_old_ = false;
   claim_in_flight_ = 0;  // numbers of calls go on: an answer to the lost session's is not taken for one to the next's
   claim_again_ = false;
   reassert_ready_.clear();

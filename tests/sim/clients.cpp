@@ -9,6 +9,7 @@ namespace {
 
 constexpr int kSubmitTries = 6;
 constexpr Duration kLongestDelay = 2s;
+constexpr Duration kSettle = 5s;    // of one that has woken: two renewals
 constexpr Duration kPatience = 2s;  // of a client that hears nothing
 constexpr double kWaits = 0.3;      // of the clients wait for the end
 constexpr Duration kLongWait = 1h;
@@ -22,7 +23,7 @@ void Cluster::submit(std::size_t number) {
   Client& client = clients_[number];
   store::Submission& task = client.task;
   task.id = TaskId(Uuid{world_.rng.next(), world_.rng.next()});
-  client.at_most_once = scenario_.at_most_once && number % 5 == 0;
+  client.at_most_once = scenario_.at_most_once > 0 && number % (scenario_.at_most_once > 1 ? 2 : 5) == 0;
   task.function = function_[client.at_most_once];
   task.options.delivery = client.at_most_once ? core::Delivery::AtMostOnce : core::Delivery::AtLeastOnce;
   task.args.bytes = Buffer::of("args");
@@ -177,14 +178,30 @@ void Cluster::check_start(TaskId id) {
   client.runs = id;
   const bool store_forgot = scenario_.process_crashes + scenario_.store_restarts > 0;
   // A second program of the same name takes the attempts of the first one at once, which cannot know it at once.
-  const bool known = !store_forgot && scenario_.doubles == 0;
+  // So does a registration of an earlier life, which a liar repeats.
+  const bool known = !store_forgot && scenario_.doubles + scenario_.liars == 0;
   if (client.at_most_once && core::is_terminal(client.seen) && known)
     violation("at_most_once", "at-most-once task " + to_string(id) + " was started after its end");
   if (world_.now() + std::chrono::milliseconds(kWakeSlack) < client.not_before)
     violation("delay", "task " + to_string(id) + " was started before its time");
 }
 
+// Whoever stands still now wakes to another world.
+bool Cluster::all_are_awake() const {
+  const auto awake = [this](const auto& nodes) {
+    return std::ranges::all_of(nodes,
+                               [this](const auto& node) { return node->stalled_until() + kSettle <= world_.now(); });
+  };
+  return awake(dispatchers_) && awake(workers_);
+}
+
 void Cluster::check_end() {
+  const bool long_after = verdict_.longest_after_faults > kSettle * 2;  // the last one that died is there again, too
+  for (const auto& dispatcher : dispatchers_) {
+    if (long_after && !law_.is_live(dispatcher->session()))
+      violation("session",
+                "a dispatcher has no live session long after the faults: " + to_string(dispatcher->session()));
+  }
   for (const Client& client : clients_) {
     if (client.accepted && !client.flushed) judge(client);
   }
@@ -215,7 +232,8 @@ void Cluster::judge(const Client& client) {
   if (client.at_most_once && starts > 1)
     violation("at_most_once", "at-most-once " + name + " was started " + std::to_string(starts) + " times");
   const bool once = plan.behaviour == Behaviour::Return || plan.behaviour == Behaviour::Raise;
-  if (scenario_.calm() && once && starts > 1)
+  // Who runs in an executor that another one damaged is a suspect, and runs once more.
+  if (scenario_.calm() && !scenario_.kill_often && once && starts > 1)
     violation("calm", name + " was started " + std::to_string(starts) + " times, and nothing had happened");
   if (client.seen == core::TaskState::Completed) {
     if (plan.behaviour != Behaviour::Return) violation("ends", name + " completed though its function never returns");
@@ -240,8 +258,12 @@ bool Cluster::fits(const Client& client, std::uint32_t starts) const {
     case Crashed: return behaviour == Behaviour::KillExecutor || client.at_most_once;
     case WorkerLost:
       // A plain client dies with the function that kills its process.
+      // What was on its way when a worker connected anew is lost with the connection, and may not be sent again.
+      if (scenario_.calm() && client.at_most_once && scenario_.moves > 0) return true;
       if (scenario_.calm()) return behaviour == Behaviour::KillExecutor && scenario_.plain > 0;
       return behaviour != Behaviour::Return || client.at_most_once || starts > 1 || store_forgot;
+    // The body was asked for while there was none, and the answer came late.
+    case DeserializeFailed: return scenario_.flushes > 0;
     default: return false;
   }
 }

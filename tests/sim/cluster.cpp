@@ -116,7 +116,8 @@ void Cluster::add_dispatcher(int number) {
         to_worker(number, static_cast<int>(id.lo), std::move(message));
       }));
   DispatcherNode& node = *dispatchers_.back();
-  node.on_note = [this, number](const std::string& text) { trail("dispatcher " + std::to_string(number), text); };
+  if (print_)
+    node.on_note = [this, number](const std::string& text) { trail("dispatcher " + std::to_string(number), text); };
   node.on_violation = [this](const std::string& text) { violation("durable_first", text); };
   node.on_start = [this, number, &node] {
     std::erase_if(asked_, [number](const auto& request) { return request.first == number; });
@@ -137,10 +138,11 @@ void Cluster::to_worker(int dispatcher, int number, core::DispatcherMessage mess
   if (scenario_.liars > 0 && number == 0) liar_.hear(message);
   network_.carry<core::DispatcherMessage>(
       Way::ToWorker, number, std::move(message),
-      [this, dispatcher, number, node = route_[{dispatcher, number}]](core::DispatcherMessage m) {
-        if (attached_.at(number) != dispatcher) return void(++verdict_.tally["lost_with_a_connection"]);
+      [this, dispatcher, number, route = route_[{dispatcher, number}]](core::DispatcherMessage m) {
+        if (attached_.at(number) != dispatcher || route.node->life() != route.life)
+          return void(++verdict_.tally["lost_with_a_connection"]);
         const bool leaves = !m.attempts.empty() && leaves_.erase(number) > 0;
-        node->deliver(std::move(m));
+        route.node->deliver(std::move(m));
         if (leaves) move_worker(number);
       });
 }
@@ -163,15 +165,17 @@ void Cluster::to_plain(int number, core::DispatcherMessage message) {
 
 void Cluster::from_worker(int number, WorkerNode* node, core::WorkerMessage message) {
   const int dispatcher = attached_.at(number);
-  const auto carry = [this, number, node, dispatcher](core::WorkerMessage m) {
+  const Route route{node, node->life()};
+  const auto carry = [this, number, route, dispatcher](core::WorkerMessage m) {
     if (print_) trail("from worker " + std::to_string(number), summary(m));
     network_.carry<core::WorkerMessage>(
-        Way::FromWorker, number, std::move(m), [this, number, node, dispatcher](core::WorkerMessage arrived) {
+        Way::FromWorker, number, std::move(m), [this, number, route, dispatcher](core::WorkerMessage arrived) {
           if (attached_.at(number) != dispatcher && world_.rng.chance(0.5))
             return void(++verdict_.tally["lost_with_a_connection"]);
-          route_[{dispatcher, number}] = node;
-          asked_.insert({dispatcher, number});
-          dispatchers_[static_cast<std::size_t>(dispatcher)]->deliver(std::move(arrived));
+          dispatchers_[static_cast<std::size_t>(dispatcher)]->deliver(std::move(arrived), [=, this] {
+            route_[{dispatcher, number}] = route;
+            asked_.insert({dispatcher, number});
+          });
         });
   };
   if (scenario_.liars > 0 && number == 0 && faults_on_) {
@@ -195,7 +199,8 @@ std::unique_ptr<WorkerNode> Cluster::make_worker(int number, std::uint64_t first
 void Cluster::add_worker(int number) {
   attached_[number] = number % scenario_.dispatchers;
   workers_.push_back(make_worker(number, 0));
-  for (int d = 0; d < scenario_.dispatchers; ++d) route_[{d, number}] = workers_.back().get();
+  for (int d = 0; d < scenario_.dispatchers; ++d)
+    route_[{d, number}] = {workers_.back().get(), workers_.back()->life()};
 }
 
 void Cluster::add_plain(int index) {
@@ -223,9 +228,10 @@ void Cluster::plain_speaks(int number, core::WorkerMessage message) {
       Way::FromWorker, number, std::move(message),
       [this, number, connection, life = dispatcher_of(number).life()](core::WorkerMessage m) {
         if (dispatcher_of(number).life() != life) return;
-        heard_[number] = connection;
-        asked_.insert({attached_.at(number), number});
-        dispatcher_of(number).deliver(std::move(m));
+        dispatcher_of(number).deliver(std::move(m), [=, this] {
+          heard_[number] = connection;
+          asked_.insert({attached_.at(number), number});
+        });
       });
 }
 
@@ -286,7 +292,7 @@ bool Cluster::time_passes() {
 
 bool Cluster::all_is_said(Instant faults_end) const {
   if (!verdict_.violations.empty()) return true;
-  return world_.now() > faults_end && world_.now() >= clients_stand_until_ && unfinished() == 0;
+  return world_.now() > faults_end && world_.now() >= clients_stand_until_ && unfinished() == 0 && all_are_awake();
 }
 
 Verdict Cluster::run() {

@@ -89,6 +89,7 @@ class Cluster {
   void cancel_some();
   void check_now();
   void check_start(TaskId id);
+  bool all_are_awake() const;
   void check_end();
   std::string what_is_known_of(TaskId id);
   void judge(const Client& client);
@@ -133,12 +134,16 @@ class Cluster {
   std::vector<std::unique_ptr<WorkerNode>> workers_;
   std::vector<std::unique_ptr<WorkerNode>> doubles_;
   std::vector<std::unique_ptr<PlainNode>> plains_;
-  std::map<int, int> attached_;                       // of each worker id: the dispatcher that it speaks to
-  std::map<std::pair<int, int>, WorkerNode*> route_;  // dispatcher, worker id: the life that it heard last
-  std::set<std::pair<int, int>> asked_;               // PULL: dispatcher, worker id: a request that has no reply yet
-  std::set<int> leaves_;                              // worker ids: connect anew as soon as they are given attempts
-  std::map<int, std::uint64_t> heard_;                // of each plain client: the connection that was heard last
-  FunctionId function_[2];                            // at least once, at most once
+  std::map<int, int> attached_;  // of each worker id: the dispatcher that it speaks to
+  struct Route {
+    WorkerNode* node = nullptr;
+    std::uint64_t life = 0;  // of the node: its connection ends with it
+  };
+  std::map<std::pair<int, int>, Route> route_;  // dispatcher, worker id: whom it heard last
+  std::set<std::pair<int, int>> asked_;         // PULL: dispatcher, worker id: a request that has no reply yet
+  std::set<int> leaves_;                        // worker ids: connect anew as soon as they are given attempts
+  std::map<int, std::uint64_t> heard_;          // of each plain client: the connection that was heard last
+  FunctionId function_[2];                      // at least once, at most once
   std::vector<Client> clients_;
   std::unordered_map<TaskId, std::size_t> client_of_;  // each id that was ever sent
   Instant pump_at_ = Instant::never();

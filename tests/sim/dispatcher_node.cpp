@@ -18,6 +18,7 @@ void DispatcherNode::start() {
   last_call_ = 0;
   die_in_ = stall_in_ = 0;
   events_.clear();
+  heard_.clear();
   effects_.clear();
   wake_at_ = Instant::never();
   stalled_until_ = Instant{};
@@ -32,12 +33,19 @@ void DispatcherNode::kill() {
   ++life_;
   core_.reset();
   events_.clear();
+  heard_.clear();
   effects_.clear();
 }
 
 void DispatcherNode::stall(Duration d) {
   stalls += core_ ? 1 : 0;
   stalled_until_ = world_.now() + d;
+}
+
+void DispatcherNode::deliver(WorkerMessage message, std::function<void()> heard) {
+  if (!core_) return;
+  heard_.push_back(std::move(heard));
+  say(event::WorkerSaid{std::move(message)});
 }
 
 void DispatcherNode::say(DispatcherEvent event) {
@@ -60,6 +68,7 @@ void DispatcherNode::wake(Instant at) {
 
 void DispatcherNode::turn() {
   if (!carry_on()) return;
+  for (const auto& heard : std::exchange(heard_, {})) heard();
   transitions += events_.size();
   for (auto& event : std::exchange(events_, {})) core_->step(world_.now(), std::move(event));
   DispatcherEffects effects;
@@ -144,6 +153,15 @@ void DispatcherNode::ask(Event event, Call call) {
   down_the_line([call = std::move(call), done = answer<Answer>(std::move(event))]() mutable { call(std::move(done)); });
 }
 
+// Which attempts a call to the store names: "requeue 7a86519d 38c88887".
+template <class Items>
+void DispatcherNode::tell(const char* call, const Items& items) const {
+  if (!on_note) return;
+  std::string text = call;
+  for (const auto& item : items) text += " " + to_string(item.task).substr(0, 8);
+  on_note(text);
+}
+
 void DispatcherNode::carry_out(DispatcherEffect& effect) {
   const Error away = fail(Code::StoreAway, "the store is away");
   if (auto* e = std::get_if<effect::OpenSession>(&effect)) {
@@ -169,18 +187,22 @@ void DispatcherNode::carry_out(DispatcherEffect& effect) {
       store_.claim(std::move(call.request), std::move(done));
     });
   } else if (auto* e = std::get_if<effect::Finish>(&effect)) {
+    tell("finish", e->items);
     ask<std::vector<FinishAnswer>>(event::Finished{e->batch, away}, [this, call = std::move(*e)](auto done) mutable {
       store_.finish(call.session, std::move(call.items), std::move(done));
     });
   } else if (auto* e = std::get_if<effect::Requeue>(&effect)) {
+    tell("requeue", e->items);
     ask<std::vector<RequeueAnswer>>(event::Requeued{e->batch, away}, [this, call = std::move(*e)](auto done) mutable {
       store_.requeue(call.session, std::move(call.items), std::move(done));
     });
   } else if (auto* e = std::get_if<effect::Adopt>(&effect)) {
+    tell("adopt", e->items);
     ask<std::vector<AdoptAnswer>>(event::Adopted{e->batch, away}, [this, call = std::move(*e)](auto done) mutable {
       store_.adopt(call.session, std::move(call.items), std::move(done));
     });
   } else if (auto* e = std::get_if<effect::Reassert>(&effect)) {
+    tell("reassert", e->items);
     ask<std::vector<AdoptAnswer>>(event::Adopted{e->batch, away}, [this, call = std::move(*e)](auto done) mutable {
       store_.reassert(call.session, std::move(call.items), std::move(done));
     });

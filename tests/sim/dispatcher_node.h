@@ -19,7 +19,8 @@ class DispatcherNode {
   using Send = std::function<void(WorkerId, core::DispatcherMessage)>;
   DispatcherNode(World& world, StoreLaw& store, core::DispatcherConfig config, Send send);
 
-  void deliver(core::WorkerMessage message) { say(core::event::WorkerSaid{std::move(message)}); }
+  // `heard` runs when the message is read, which one that stands still does not do.
+  void deliver(core::WorkerMessage message, std::function<void()> heard);
   void hint() { say(core::event::WorkHint{}); }
   void hint(std::vector<core::Held> revokes) { say(core::event::RevokeHint{std::move(revokes)}); }
   void connection_ended(WorkerId worker) { say(core::event::WorkerUnroutable{worker}); }
@@ -34,7 +35,9 @@ class DispatcherNode {
   void reaps_are_late(bool late) { reaps_are_late_ = late; }
   bool alive() const { return core_ != nullptr; }
   std::uint64_t life() const { return life_; }
-  std::function<void(const std::string&)> on_note;
+  SessionId session() const { return core_ ? core_->session() : SessionId{}; }
+  Instant stalled_until() const { return stalled_until_; }
+  std::function<void(const std::string&)> on_note;  // empty: nobody wants to know
   std::function<void(const std::string&)> on_violation;
   std::function<void()> on_start;
 
@@ -47,6 +50,8 @@ class DispatcherNode {
   void turn();
   bool carry_on();
   void carry_out(core::DispatcherEffect& effect);
+  template <class Items>
+  void tell(const char* call, const Items& items) const;
   void check_settled(const core::DispatcherMessage& message) const;
   // Sends a call to the store. `event` says that the store is away, and gets the answer if there is one.
   template <class Answer, class Event, class Call>
@@ -66,6 +71,7 @@ class DispatcherNode {
   bool reaps_are_late_ = false;  // the other one may have woken meanwhile
   std::unique_ptr<core::Dispatcher> core_;
   std::vector<core::DispatcherEvent> events_;
+  std::vector<std::function<void()>> heard_;    // of the messages among them
   std::deque<core::DispatcherEffect> effects_;  // decided, and not carried out yet
   std::uint64_t life_ = 0;                      // of the core: answers to an earlier one are dropped
   std::uint64_t die_in_ = 0, stall_in_ = 0;     // effects from now; 0 = not planned

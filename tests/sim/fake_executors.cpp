@@ -77,6 +77,7 @@ void FakeExecutors::next_task(ExecutorNo no, Executor& e) {
   log_.start(e.current.task);
   if (const auto it = tokens_.find({e.current.task, e.current.attempt}); it != tokens_.end())
     ++log_.starts_of_token[it->second];
+  if (e.damaged) return timer(no, e.plan.takes / 2 + 10us, &FakeExecutors::break_down);
   if (e.plan.behaviour != Behaviour::Hang) timer(no, e.plan.takes + 20us, &FakeExecutors::end_task);
 }
 
@@ -92,6 +93,7 @@ void FakeExecutors::end_task(ExecutorNo no, Executor& e) {
     done.outcome.error_type = "ValueError";
   }
   done.made_by = MadeBy::Pickle;
+  e.damaged = e.damaged || e.plan.leaves_damage;
   e.running = false;
   emit(std::move(done));
   next_task(no, e);

@@ -30,6 +30,7 @@ class FakeExecutors {
   std::uint64_t recalled() const { return recalled_; }
 
  private:
+  static constexpr int kSegmentationFault = 11;
   struct Task {
     std::uint64_t seq = 0;
     TaskId task;
@@ -42,6 +43,7 @@ class FakeExecutors {
     bool ready = false;
     bool exiting = false;
     bool running = false;
+    bool damaged = false;  // by an earlier task: it dies under the next one
     Task current;
     Plan plan;
     Instant began;
@@ -63,6 +65,7 @@ class FakeExecutors {
   void next_task(core::ExecutorNo no, Executor& e);
   void end_task(core::ExecutorNo no, Executor& e);
   void killed(core::ExecutorNo no, Executor&);
+  void break_down(core::ExecutorNo no, Executor&) { die(no, kSegmentationFault); }
   void die(core::ExecutorNo no, int wait_status);
   void emit(core::ExecutorEvent event);
 

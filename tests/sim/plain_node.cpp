@@ -44,12 +44,19 @@ void PlainNode::kill() {
 void PlainNode::dispatcher_began() {
   ++connection_;
   const bool runs = job_ && !done_;
-  if (alive_ && !runs) after(kReconnect, &PlainNode::connect);
+  if (alive_ && !runs) connect_later();
 }
 
 void PlainNode::say(WorkerMessage message) {
   message.worker = id_;
   send_(std::move(message));
+}
+
+// Over this connection; if it breaks before that, the next one begins with it anyway.
+void PlainNode::connect_later() {
+  world_.after(kReconnect, [this, connection = connection_] {
+    if (alive_ && connection == connection_) connect();
+  });
 }
 
 void PlainNode::connect() {
@@ -95,7 +102,7 @@ void PlainNode::run(const Attempt& attempt) {
 // Whatever it said before is answered by this: a task, an ACK, or word to register again.
 void PlainNode::deliver(DispatcherMessage message) {
   if (!alive_) return;
-  if (message.reregister) return after(kReconnect, &PlainNode::connect);
+  if (message.reregister) return connect_later();
   if (job_ && done_) {
     if (std::ranges::find(message.settled, *job_) != message.settled.end()) job_.reset();
     if (job_) return report();  // it registered anew with an outcome in hand

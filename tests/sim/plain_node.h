@@ -30,6 +30,7 @@ class PlainNode {
  private:
   void say(core::WorkerMessage message);
   void connect();
+  void connect_later();
   void ask();
   void report();
   void run(const core::Attempt& attempt);

@@ -200,7 +200,7 @@ int hunt_all(const char* only, int tries, std::uint64_t most) {
 int main(int argc, char** argv) {
   const char* only = nullptr;
   int tries = 5;
-  std::uint64_t most = 300, seed = 0;
+  std::uint64_t most = 2000, seed = 0;
   if (argc == 2 && std::strcmp(argv[1], "--regressions") == 0) {
     const int blunt = blunt_regressions();
     std::printf("%d regression seeds find nothing\n", blunt);

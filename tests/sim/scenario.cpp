@@ -15,7 +15,7 @@ void draw_cluster(Rng& rng, Scenario& s) {
   s.workers = local ? 1 : up_to(rng, 3);
   s.slots = up_to(rng, 4);
   s.tasks = 40 + static_cast<int>(rng.below(120));
-  s.at_most_once = rng.chance(0.5);
+  s.at_most_once = static_cast<int>(rng.below(3));
   s.may_hang = rng.chance(0.3);
   s.delays = rng.chance(0.3);
   s.kill_often = rng.chance(0.15);
@@ -31,7 +31,7 @@ void draw_harmless(Rng& rng, Scenario& s) {
   if (rng.chance(0.2)) s.gateway_stalls = up_to(rng, 2);
   if (rng.chance(0.2)) s.store_outages = up_to(rng, 2);
   if (rng.chance(0.3)) s.wall_steps = up_to(rng, 3);
-  if (rng.chance(0.4)) s.cancels = 5;
+  if (rng.chance(0.4)) s.cancels = rng.chance(0.5) ? 5 : 50;
   if (rng.chance(0.4)) s.hint_loss = rng.chance(0.5) ? 0.5 : 1;
 }
 
@@ -127,6 +127,7 @@ Scenario Scenario::of(std::uint64_t seed) {
   } else if (s.mode != core::Mode::Local && rng.chance(0.7)) {
     s.network = {0, 0.2, 0,
                  rng.chance(0.5) ? Duration(2ms) : Duration(300ms)};  // late and doubled, and nothing is lost
+    if (s.dispatchers == 1) s.moves = up_to(rng, 4);
   }
   // After a crash a delay counts by the wall clock, as documented: with steps of it such a task may wait for an hour.
   if (s.process_crashes + s.store_restarts > 0 && s.wall_steps > 0) s.delays = 0;
@@ -135,7 +136,7 @@ Scenario Scenario::of(std::uint64_t seed) {
 
 bool Scenario::calm() const {
   return worker_kills + plain_kills + dispatcher_kills + process_crashes + store_restarts + flushes + stalls +
-                 partitions + half_opens + moves + doubles + liars ==
+                 partitions + half_opens + doubles + liars + (dispatchers > 1 ? moves : 0) ==
              0 &&
          network.drop == 0 && network.reorder == 0 &&
          (dispatchers == 1 || store.slow == 0);  // renewals that are late for too long look like death

@@ -25,7 +25,7 @@ struct Scenario {
   int slots = 2;  // each
   int plain = 0;  // plain clients beside the workers
   int tasks = 100;
-  int at_most_once = 0;  // 1: a fifth of the tasks
+  int at_most_once = 0;  // 1: a fifth of the tasks; 2: half of them
   int may_hang = 0;      // 1: some do, and there is a time limit
   int kill_often = 0;    // 1: a tenth of the tasks kill their executors
   int delays = 0;        // 1: a tenth of the tasks may not run at once

@@ -44,6 +44,7 @@ class StoreLaw {
   void crashed();
   // It lost everything, and is another store from now on.
   void flushed(store::Store& fresh);
+  bool is_live(SessionId session) { return live(session) != nullptr; }
   // A dispatcher was told of cancels.
   void hinted(const std::vector<core::Held>& attempts);
   // Was there a call since the last time?

@@ -12,6 +12,7 @@ Plan plan_of(TaskId task, Habits habits) {
   if (kind == 5 && habits.may_hang) plan = {Behaviour::Hang, Duration{0}};
   // Long enough that a dispatcher gives it up for lost while it runs; a time limit would end it.
   if (kind == 6 && !habits.may_hang) plan.takes = 3s;
+  if (habits.kill_often && kind >= 80 && kind < 90) plan.leaves_damage = true;
   return plan;
 }
 

@@ -17,11 +17,12 @@ enum class Behaviour : std::uint8_t { Return, Raise, KillExecutor, Hang };
 struct Plan {
   Behaviour behaviour = Behaviour::Return;
   Duration takes{0};
+  bool leaves_damage = false;  // it returns, and its executor dies under the next task
 };
 
 struct Habits {
   bool may_hang = false;    // there is a time limit
-  bool kill_often = false;  // a tenth of the tasks kill their executors
+  bool kill_often = false;  // a tenth of the tasks kill their executors, and a tenth leaves them damaged
 };
 
 // Of 100 tasks: 4 raise, 1 kills its executor always, 1 hangs if hanging is allowed (a time limit is set); the others

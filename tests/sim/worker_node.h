@@ -26,6 +26,8 @@ class WorkerNode {
   void reconnect();                                     // its connection breaks, and another one is made
   bool alive() const { return core_ != nullptr; }
   WorkerId id() const { return id_; }
+  std::uint64_t life() const { return life_; }
+  Instant stalled_until() const { return stalled_until_; }
   std::uint32_t slots() const { return slots_; }
   const FakeExecutors& executors() const { return *executors_; }
   const core::SupervisorCounters& counters() const { return core_->counters(); }
