@@ -120,6 +120,7 @@ void Dispatcher::on(Instant, event::RevokeHint& e) {
       continue;
     revokes_done_.push_back(attempt);
     if (it == live_.end() || it->second.token != attempt.token || it->second.ending) continue;
+    it->second.cancelled = true;
     if (Worker* worker = find(it->second.worker)) {
       revoke(*worker, attempt, true);
     } else {

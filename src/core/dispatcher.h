@@ -234,7 +234,8 @@ class Dispatcher {
     std::uint64_t sent_seq = 0;
     bool started = false;
     bool at_most_once = false;
-    bool ending = false;  // its outcome or give-back is on its way to the store
+    bool ending = false;     // its outcome or give-back is on its way to the store
+    bool cancelled = false;  // the store says that somebody wants it to end
     std::uint16_t retries_left = 0;
     Duration retry_delay{0};
     Duration time_limit{0};

@@ -339,6 +339,30 @@ TEST(DispatcherSession, WhatWasStoppedSinceItsAdoptionWasRefusedDoesNotEndAsCanc
   EXPECT_EQ(requeues[0].items.at(0).why, GiveBack::WorkerLost);
 }
 
+// The same, and its adoption succeeded after all before the worker had stopped it.
+TEST(DispatcherSession, WhatWasStoppedBeforeItsAdoptionSucceededEndsAsCancelledOnlyIfSomebodyAsked) {
+  for (const bool asked : {false, true}) {
+    Bench b;
+    const WorkerId w = worker_id(1);
+    const Held attempt{task(1), Token{11}};
+    b.register_worker(w, 1, {attempt});
+    b.say(event::Adopted{b.take<effect::Adopt>().at(0).batch, std::vector{AdoptAnswer::Refused}});
+    WorkerMessage beat = b.message(w, 0);
+    beat.names_held = true;
+    beat.held = {attempt};
+    b.say(event::WorkerSaid{beat});
+    b.say(event::Adopted{b.take<effect::Adopt>().at(0).batch, std::vector{AdoptAnswer::Adopted}});
+    if (asked) b.say(event::RevokeHint{{attempt}});
+    WorkerMessage m = b.message(w, 1);
+    OutcomeReport report{attempt, {}};
+    report.outcome.kind = ErrorKind::Cancelled;
+    m.outcomes = {report};
+    b.say(event::WorkerSaid{m});
+    EXPECT_EQ(b.take<effect::Finish>().size(), asked ? 1u : 0u);
+    EXPECT_EQ(b.take<effect::Requeue>().size(), asked ? 0u : 1u);
+  }
+}
+
 TEST(DispatcherSession, ALateAnswerToAClaimOfTheLostSessionIsNotTakenForOneOfTheNext) {
   Bench b;
   b.register_worker(worker_id(1), 1);

@@ -143,8 +143,8 @@ void Dispatcher::take_outcome(Worker& worker, OutcomeReport& report) {
   if (ours && it->second.ending) return;  // repeated while its first report is on its way to the store
   if (ours) it->second.ending = true;
   const Ending ending{worker.id, attempt};
-  // It was told to stop since its attempt did not count here. The store knows whether somebody wanted it cancelled.
-  if (!ours && report.outcome.kind == ErrorKind::Cancelled) {
+  // It was told to stop at a time when its attempt did not count here. The store knows whether somebody wanted that.
+  if (report.outcome.kind == ErrorKind::Cancelled && !(ours && it->second.cancelled)) {
     const std::string text = "it ran for a dispatcher that had lost it";
     RequeueItem item{attempt.task, attempt.token, GiveBack::WorkerLost,
                      Duration{0},  text,          failure(attempt.task, worker.id, ErrorKind::WorkerLost, text)};
