@@ -98,7 +98,9 @@ Result<void> Node::open_store() {
     redis.partitions = o.partitions;
     redis.wait.replicas = o.redis_wait;
     if (const std::string& name = options_.dispatch.name; !name.empty()) {
-      redis.is_dead = [own = lasting_name(name)](const std::string& other) { return is_dead_predecessor(own, other); };
+      redis.is_dead = [own = lasting_name(name, host_name())](const std::string& other) {
+        return is_dead_predecessor(own, other);
+      };
       // A local dispatcher's workers died with it; others come to us with what they hold, and are given time for that.
       if (options_.dispatch.mode != core::Mode::Local) redis.take_over_after = core::limits::kAdoptionWindow;
     }
@@ -121,7 +123,7 @@ Result<void> Node::open_store() {
 Result<void> Node::start_dispatcher() {
   const DispatchOptions& o = options_.dispatch;
   core::DispatcherConfig config{.mode = o.mode, .session = SessionId(Uuid{rng_.next(), rng_.next()})};
-  config.name = o.name.empty() ? host_name() + ":" + std::to_string(getpid()) : lasting_name(o.name);
+  config.name = o.name.empty() ? host_name() + ":" + std::to_string(getpid()) : lasting_name(o.name, host_name());
   config.time_limit = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(o.timeout_s));
   transport::DispatcherLink* link = &inproc_.dispatcher_end();
   if (o.mode != core::Mode::Local) {

@@ -9,9 +9,7 @@
 
 namespace treadle::cli {
 
-std::string lasting_name(const std::string& name) {
-  char host[256] = "";
-  gethostname(host, sizeof host - 1);
+std::string lasting_name(const std::string& name, const std::string& host) {
   std::string boot;
   std::getline(std::ifstream("/proc/sys/kernel/random/boot_id"), boot);
   return name + "@" + host + "/" + boot + "/" + std::to_string(getpid());

@@ -6,7 +6,7 @@
 namespace treadle::cli {
 
 // "NAME@host/boot/pid" of this process, where `boot` is the machine's since its start.
-std::string lasting_name(const std::string& name);
+std::string lasting_name(const std::string& name, const std::string& host);
 // `other` had our name, on this machine since its start, and its process is gone.
 bool is_dead_predecessor(const std::string& own, const std::string& other);
 

@@ -9,7 +9,7 @@ namespace {
 
 // The name that a process of this pid would have had.
 std::string name_of(const std::string& name, pid_t pid) {
-  const std::string own = lasting_name(name);
+  const std::string own = lasting_name(name, "host");
   return own.substr(0, own.rfind('/') + 1) + std::to_string(pid);
 }
 
@@ -21,7 +21,7 @@ pid_t dead_pid() {
 }
 
 TEST(Takeover, OnlyOfADeadProcessOfTheSameNameMachineAndBoot) {
-  const std::string own = lasting_name("d1");
+  const std::string own = lasting_name("d1", "host");
   const pid_t dead = dead_pid();
   EXPECT_TRUE(is_dead_predecessor(own, name_of("d1", dead)));
   EXPECT_FALSE(is_dead_predecessor(own, name_of("d2", dead)));
@@ -34,7 +34,7 @@ TEST(Takeover, OnlyOfADeadProcessOfTheSameNameMachineAndBoot) {
 }
 
 TEST(Takeover, NamesThatAreNoneOfOursAreLeftAlone) {
-  const std::string own = lasting_name("d1");
+  const std::string own = lasting_name("d1", "host");
   for (const std::string& other : {std::string(), std::string("host:123"), own.substr(0, own.rfind('/') + 1),
                                    name_of("d1", 0), name_of("d1", 1), name_of("d1", dead_pid()) + "x"})
     EXPECT_FALSE(is_dead_predecessor(own, other)) << other;

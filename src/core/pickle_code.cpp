@@ -6,8 +6,6 @@
 namespace treadle::core {
 namespace {
 
-constexpr std::size_t kLongestCode = 1 << 20;  // of what is longer no version is told
-
 struct Caches {
   std::uint8_t opcode, units;
 };
@@ -135,7 +133,6 @@ bool walks(const UnitTable& units, std::string_view code) {
 }  // namespace
 
 std::uint8_t bytecode_versions(std::string_view code) {
-  if (code.size() > kLongestCode) return kUnreadCode;
   if (code.size() < 4 || code.size() % 2) return 0;
   std::uint8_t versions = old_versions(code);
   for (std::size_t i = 0; i < kVersions.size(); ++i) {
@@ -145,7 +142,6 @@ std::uint8_t bytecode_versions(std::string_view code) {
 }
 
 std::uint16_t code_lengths(std::string_view bytes) {
-  if (bytes.size() > kLongestCode) return 0;
   std::size_t covered = 0;
   for (std::size_t i = 0; i < bytes.size(); i += 2) covered += byte_at(bytes, i);
   return static_cast<std::uint16_t>((bytes.size() / 2 & 127) << 7 | (covered / 2 & 127));

@@ -6,7 +6,7 @@ import uuid
 
 from client import Client
 from program import Program, folder
-from server import Tree
+from server import Tree, eventually
 
 
 class Gateway(Client):
@@ -60,3 +60,22 @@ class Fleet(Tree):
         for program in reversed(self.programs):
             program.kill()
         self.sweep()
+
+
+def long_the_first_time(runs, seconds):
+    import os
+    import time
+
+    fd = os.open(runs, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(fd, b"x")
+    os.close(fd)
+    if os.path.getsize(runs) == 1:
+        time.sleep(seconds)
+    return "done"
+
+
+def running(gateway, runs, seconds):
+    """A task that runs, and that will not take so long when it runs again."""
+    task_id = gateway.execute(gateway.register(long_the_first_time), str(runs), seconds)
+    assert eventually(lambda: gateway.status(task_id) == "RUNNING", 10)
+    return task_id

@@ -14,8 +14,8 @@ import time
 import pytest
 
 import wire
-from fleet import Fleet
-from program import Redis, folder
+from fleet import Fleet, running
+from program import folder
 from redis_topology import ManyRedis, RedisCluster, SentinelGroup
 from server import PATIENCE, eventually, run
 
@@ -263,50 +263,26 @@ def test_the_service_goes_on_when_a_cluster_loses_a_master(topology):
 # ---- a dispatcher that comes back; what a process is doing ----
 
 
-@pytest.fixture
-def single(tmp_path):
-    redis = Redis(folder(tmp_path, "redis")).start()
-    fleet = Fleet(folder(tmp_path, "fleet"), redis)
-    yield fleet
-    fleet.close()
-    redis.close()
-
-
-def slow_once(path, seconds):
-    import os
-    import time
-
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    first = os.fstat(fd).st_size == 0
-    os.write(fd, b"x")
-    os.close(fd)
-    if first:
-        time.sleep(seconds)
-    return "done"
-
-
 @pytest.mark.parametrize("named", [True, False], ids=["with its name", "without"])
-def test_a_dispatcher_started_again_by_its_name_takes_over_at_once(single, tmp_path, named):
-    gateway = single.gateway()
+def test_a_dispatcher_started_again_by_its_name_takes_over_at_once(fleet, tmp_path, named):
+    gateway = fleet.gateway()
     flags = ("-w", 1, *(("--name", "d1") if named else ()))
-    first = single.dispatcher("local", *flags)
-    task_id = gateway.execute(gateway.register(slow_once), str(tmp_path / "ran"), 60)
-    assert eventually(lambda: gateway.status(task_id) == "RUNNING", 10), single.log()
+    first = fleet.dispatcher("local", *flags)
+    task_id = running(gateway, tmp_path / "ran", 60)
     first.kill()
     begun = time.monotonic()
-    second = single.dispatcher("local", *flags)
-    assert eventually(lambda: gateway.status(task_id) == "COMPLETED", 30), single.log()
+    second = fleet.dispatcher("local", *flags)
+    assert eventually(lambda: gateway.status(task_id) == "COMPLETED", 30), fleet.log()
     took = time.monotonic() - begun
     assert second.alive
     assert took < 5 * PATIENCE if named else took > 8, f"{took:.1f} s"
 
 
-def test_usr1_tells_what_a_process_has_on_its_hands(single, tmp_path):
-    gateway = single.gateway()
-    dispatcher = single.dispatcher("push")
-    worker = single.worker(dispatcher, 2)
-    task_id = gateway.execute(gateway.register(slow_once), str(tmp_path / "ran"), 60)
-    assert eventually(lambda: gateway.status(task_id) == "RUNNING", 10), single.log()
+def test_usr1_tells_what_a_process_has_on_its_hands(fleet, tmp_path):
+    gateway = fleet.gateway()
+    dispatcher = fleet.dispatcher("push")
+    worker = fleet.worker(dispatcher, 2)
+    task_id = running(gateway, tmp_path / "ran", 60)
     for program in (dispatcher, worker):
         os.kill(program.pid, signal.SIGUSR1)
 
@@ -322,4 +298,4 @@ def test_usr1_tells_what_a_process_has_on_its_hands(single, tmp_path):
     assert "slots=2 free=1 attempts=1 running=1" in dispatcher.log()
     assert "slots_used=1" in worker.says(r"state\.supervisor .*registered=yes .*")[0]
     assert worker.says(r"state\.limits .*worker_lease_ms=10000")
-    assert all(program.alive for program in single.programs)
+    assert all(program.alive for program in fleet.programs)

@@ -5,38 +5,10 @@ import time
 
 import pytest
 
-from fleet import Fleet
-from program import Redis, folder
+from fleet import running
 from server import PATIENCE, eventually
 
 AT_ONCE = 4  # s
-
-
-@pytest.fixture
-def fleet(tmp_path):
-    redis = Redis(folder(tmp_path, "redis")).start()
-    fleet = Fleet(folder(tmp_path, "fleet"), redis)
-    yield fleet
-    fleet.close()
-    redis.close()
-
-
-def long_the_first_time(runs, seconds):
-    import os
-    import time
-
-    fd = os.open(runs, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.write(fd, b"x")
-    os.close(fd)
-    if os.path.getsize(runs) == 1:
-        time.sleep(seconds)
-    return "done"
-
-
-def running(gateway, runs, seconds):
-    task_id = gateway.execute(gateway.register(long_the_first_time), str(runs), seconds)
-    assert eventually(lambda: gateway.status(task_id) == "RUNNING", 10)
-    return task_id
 
 
 def stop_twice(program):

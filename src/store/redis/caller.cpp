@@ -75,11 +75,16 @@ Callback<std::vector<Command>(bool)> script_builder(Script script, const Caller:
 
 }  // namespace
 
-void Caller::run(Script script, Callback<Args()> build, Then then) {
+void Caller::begin(Script script, Callback<Args()> build, bool kept, Then then) {
   auto call = std::make_shared<Call>();
   call->build = script_builder(script, header_, std::move(build));
   call->then = std::move(then);
+  call->kept = kept;
   start(std::move(call));
+}
+
+void Caller::run(Script script, Callback<Args()> build, Then then) {
+  begin(script, std::move(build), false, std::move(then));
 }
 
 void Caller::run(Script script, Args args, Then then) {
@@ -87,11 +92,7 @@ void Caller::run(Script script, Args args, Then then) {
 }
 
 void Caller::run_kept(Script script, Callback<Args()> build, Then then) {
-  auto call = std::make_shared<Call>();
-  call->build = script_builder(script, header_, std::move(build));
-  call->then = std::move(then);
-  call->kept = wait_.replicas > 0;
-  start(std::move(call));
+  begin(script, std::move(build), wait_.replicas > 0, std::move(then));
 }
 
 void Caller::run_kept(Script script, Args args, Then then) {

@@ -71,6 +71,7 @@ class Caller {
     std::uint64_t connection;  // over which the answer came
     Callback<void(Result<void>)> then;
   };
+  void begin(Script script, Callback<Args()> build, bool kept, Then then);
   void start(std::shared_ptr<Call> call, Client* instead = nullptr);
   void judge(std::shared_ptr<Call> call, std::uint64_t connection, Result<std::vector<Reply>> replies);
   bool try_again(std::shared_ptr<Call>& call);

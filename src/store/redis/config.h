@@ -18,7 +18,6 @@ struct RedisConfig {
   redis::Address address;
   redis::ClientConfig client;
   FailureWriter failure;                         // makes the object of failures that no executor reported
-  Level required = Level::None;                  // refuse a Redis that keeps less (--require-durable)
   std::function<void(const std::string&)> warn;  // called by open_redis() for each setting of Redis that loses tasks
   unsigned partitions = 0;                       // 0: as Redis has it; at its first use 1, or 16 on several servers
   redis::ReplicaWait wait;                       // replicas that must have what is acknowledged (--redis-wait)

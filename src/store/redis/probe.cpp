@@ -183,15 +183,6 @@ Result<Judgement> judge(const std::vector<Reply>& replies, const Address& addres
   return judgement;
 }
 
-Result<void> check_level(Level level, Level required, const Address& address) {
-  if (level >= required) return {};
-  const std::string settings = required == Level::Power ? "appendonly yes and appendfsync always" : "appendonly yes";
-  return fail(Code::Invalid, "Redis at " + address.shown() + " keeps tasks at the level " +
-                                 std::string(name_of(level)) + ", and --require-durable asks for " +
-                                 std::string(name_of(required)) + ". Set " + settings +
-                                 " (redis-cli CONFIG SET, and in redis.conf), or start without --require-durable.");
-}
-
 Error no_redis(const Address& address) {
   return fail(Code::StoreAway, "No Redis at " + address.shown() +
                                    ". Start one (redis-server), name another (--store redis://host:6379/0), or run "

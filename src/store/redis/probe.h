@@ -25,9 +25,6 @@ struct Findings {
 void probe(boost::asio::io_context& io, Client& client, Callback<void(Result<Findings>)> done,
            Duration patience = kStartPatience);
 
-// --require-durable: an error if `level` is below `required`.
-Result<void> check_level(Level level, Level required, const Address& address);
-
 // The sentence for "there is none": docs/http-contract.md, Commands.
 Error no_redis(const Address& address);
 

@@ -156,17 +156,6 @@ TEST(RedisProbe, SeesThatDataIsStillLoading) {
   EXPECT_TRUE(redis.judged().loading);
 }
 
-TEST(RedisProbe, RequiredLevelsAreHeld) {
-  const Level levels[] = {Level::None, Level::Process, Level::Power};
-  for (const Level has : levels)
-    for (const Level needs : levels) EXPECT_EQ(check_level(has, needs, Address{}).has_value(), has >= needs);
-  EXPECT_EQ(
-      check_level(Level::None, Level::Process, Address{}).error().message,
-      "Redis at redis://127.0.0.1:6379/0 keeps tasks at the level none, and --require-durable asks for process. Set "
-      "appendonly yes (redis-cli CONFIG SET, and in redis.conf), or start without --require-durable.");
-  EXPECT_THAT(check_level(Level::Process, Level::Power, Address{}).error().message, HasSubstr("appendfsync always"));
-}
-
 TEST(RedisProbe, TheSentenceForNoRedisIsTheContracts) {
   EXPECT_EQ(
       no_redis(Address{}).message,
