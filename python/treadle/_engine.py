@@ -67,7 +67,6 @@ class Engine:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._asleep = False  # the submitting side waits for its event
-        self._closing = False
 
     # ---- any thread ----
 
@@ -120,13 +119,11 @@ class Engine:
             return
         self.flush(_FLUSH)
         with self.lock:
-            thread, loop, self._closing = self._thread, self._loop, True
+            thread, loop = self._thread, self._loop
             if thread is not None and loop is not None:
                 loop.call_soon_threadsafe(self._stop.set)
         if thread is not None:
             thread.join()
-        with self.lock:
-            self._closing = False
 
     def _wake(self) -> None:
         """With the lock held. Starts the thread, or tells it of news."""
