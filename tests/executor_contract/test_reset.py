@@ -1,5 +1,5 @@
 """What a run of a function leaves behind does not reach its next run in the same executor, once the run was long enough:
-over 1 ms for what functions do change, over 20 ms for the rest too."""
+over 1 ms for what functions do change, over 20 ms for the rest too; nor after a run that failed, nor a run of another function."""
 import pickle
 import sys
 
@@ -68,6 +68,44 @@ def leaves_a_daemon(ms):
 
     subprocess.run(["sh", "-c", "setsid sleep 5 >/dev/null 2>&1 &"], check=True)
     time.sleep(ms / 1000)
+
+
+def limits_and_fails_or_opens(fails):
+    import os
+    import resource
+
+    if fails:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        raise ValueError("it failed")
+    os.close(os.open("/dev/null", os.O_RDONLY))
+
+
+def opens(ms):
+    import os
+    import sys
+
+    os.close(os.open("/dev/null", os.O_RDONLY))
+    return len(sys.path) > 0, "collections" in sys.modules, os is __import__("posixpath").os
+
+
+def forgets_modules(ms):
+    import sys
+
+    sys.modules.clear()
+
+
+def test_a_run_that_failed_leaves_nothing_to_the_next(executor):  # noqa: F811
+    executor.function(1, by_value(limits_and_fails_or_opens))
+    failed, well = executor.run(1, args(True)), executor.run(1, args(False))
+    assert failed.message == "it failed" and not failed.flags & RECYCLE
+    assert well.kind == 0, well.message
+
+
+def test_modules_that_a_function_removed_are_there_for_another(executor):  # noqa: F811
+    executor.function(1, by_value(forgets_modules))
+    executor.function(2, by_value(opens))
+    assert executor.run(1, args(0)).kind == 0
+    assert pickle.loads(executor.run(2, args(0)).data) == (True, True, True)
 
 
 @pytest.mark.parametrize("function, ms", [(moves, 2), (moves, 25), (handles, 25)])

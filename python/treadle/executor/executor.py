@@ -179,7 +179,7 @@ class Executor:
             kind, error = FUNCTION_FAILED, raised
         if _getpid() != self.pid:
             _exit(0)  # the function has forked, and its child came back here too
-        recycle = self._clean(begun, seq, flags)
+        recycle = self._clean(begun, seq, flags, error is not None)
         if error is None:
             self._send_result(seq, COMPLETED, made_by, recycle, (b"", b"", b""), begun, value)
         else:
@@ -205,7 +205,7 @@ class Executor:
                                                    if own else "start the server with a larger --max-payload")))
         return data, made_by
 
-    def _clean(self, begun, seq, flags):
+    def _clean(self, begun, seq, flags, failed):
         surroundings = self.surroundings
         try:
             surroundings.out.flush()
@@ -215,7 +215,7 @@ class Executor:
         recycle = surroundings.reset() or self.around.clean()
         self.since_check += 1
         ran = _now() - begun
-        if self.since_check >= FULL_CHECK_EVERY or ran > FULL_CHECK_NS:
+        if failed or ran > FULL_CHECK_NS or self.since_check >= FULL_CHECK_EVERY:
             self.since_check = 0
             recycle = surroundings.reset_all() or recycle
         elif ran > LIKELY_CHECK_NS:

@@ -94,6 +94,7 @@ class Surroundings:
         self.path = list(sys.path)
         self.recursion = sys.getrecursionlimit()
         self.locale = locale.setlocale(locale.LC_ALL)
+        self.table, self.loaded = sys.modules, dict(sys.modules)
         self.modules = [(module.__dict__, dict(module.__dict__)) for module in (builtins, os, time, signal, io, pickle)]
         self.collector = gc.get_threshold()
         self.switch = sys.getswitchinterval()
@@ -116,11 +117,15 @@ class Surroundings:
             return True
 
     def _reset_modules(self):
-        """What was patched in builtins and in modules that nearly everything uses."""
+        """What was patched in builtins and in modules that nearly everything uses, and modules that are no longer in their table:
+        importing one again makes another sys, and fails for many extension modules."""
         for now, then in self.modules:
             if now != then:
                 now.clear()
                 now.update(then)
+        if sys.modules is not self.table or not self.loaded.items() <= self.table.items():
+            sys.modules = self.table
+            self.table.update(self.loaded)
 
     def _reset_limits(self):
         for which, limits in self.limits:
