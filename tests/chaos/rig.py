@@ -6,6 +6,7 @@ import pathlib
 import signal
 import socket
 import sys
+import time
 import uuid
 
 from client import Client, client_at, eventually
@@ -52,6 +53,7 @@ class Rig(Tree, Client):
         self.redis = None
         self.data = pathlib.Path(self.o["data"] or self.home / "data")
         self._planned = []  # in the order of their starts
+        self.restarts = []  # when the embedded store began
         self.port = None
 
     # -- start and end -----------------------------------------------------------------------------------------------
@@ -133,6 +135,8 @@ class Rig(Tree, Client):
 
     def begin(self, program):
         """Starts it, or starts it again, and waits until it says that it works."""
+        if program.role == "serve":
+            self.restarts.append(time.monotonic())
         program.start().says(READY[program.role], 60)
 
     def wait_ready(self, seconds=60, path="/readyz"):

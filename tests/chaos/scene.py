@@ -165,6 +165,7 @@ class Scene:
             changes=changes,
             finals=finals,
             blows=self.blows,
+            restarts=self.rig.restarts,
             logged=bool(changes) and not self.row.unlogged,
             claims_logged=self.store == "redis",
         )

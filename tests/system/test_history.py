@@ -105,6 +105,15 @@ def worker_slept():
     return one
 
 
+def store_restarted():
+    """The embedded store crashed in the third attempt, and gives its numbers again: what counts is the order."""
+    one = Story().submit(1).claim(1, "a").run(1, "n1", ends=False)
+    one.h.restarts.append(one.blow().tick())
+    one.requeue(1).claim(1, "b").run(1, "n2").end(1, "n2", "b")
+    one.h.runs[-2].attempt, one.h.runs[-1].attempt = 3, 1
+    return one
+
+
 def answers_lost():
     """Submits without an answer: one arrived, one did not, one was repeated under its key."""
     one = Story().submit(1, "unknown").claim(1, "a").run(1, "n1").end(1, "n1", "a")
@@ -130,7 +139,7 @@ def flushed():
     return one.look(1, "404").look(2, "404").whole(3)
 
 
-GOOD = [plain, worker_died, worker_slept, answers_lost, cancelled, flushed]
+GOOD = [plain, worker_died, worker_slept, store_restarted, answers_lost, cancelled, flushed]
 
 
 @pytest.mark.parametrize("story", GOOD)
@@ -227,6 +236,14 @@ def takes_the_result_of_a_sleeper(one):
     one.end(9, "first", "b")
 
 
+def takes_the_result_of_before_a_restart(one):
+    """The first attempt's number is higher, since the store began anew between them."""
+    one.submit(9).claim(9, "a").run(9, "first")
+    one.h.restarts.append(one.blow().tick())
+    one.requeue(9).claim(9, "b").run(9, "second", ends=False).end(9, "first", "b")
+    one.h.runs[-2].attempt, one.h.runs[-1].attempt = 3, 1
+
+
 def takes_an_old_token(one):
     one.submit(9).claim(9, "a").blow().requeue(9).claim(9, "b").run(9, "n9").end(9, "n9", "a")
 
@@ -307,6 +324,7 @@ BAD = [
     (completes_though_it_raised, "wrong_value"),
     (takes_a_late_result, "stale_result"),
     (takes_the_result_of_a_sleeper, "stale_result"),
+    (takes_the_result_of_before_a_restart, "stale_result"),
     (takes_an_old_token, "stale_token"),
     (ends_twice, "terminal_twice"),
     (goes_back_after_its_end, "illegal_transition"),

@@ -178,7 +178,7 @@ def stale_result(i):
         if won is None or i.wiped(won.started):
             continue
         known = i.terminal_at(task) or float("inf")  # what began after a client saw the end offends another rule
-        later = [run for run in i.runs[final.value[0]] if run.follows(won) and run.started < known]
+        later = [run for run in i.runs[final.value[0]] if i.h.follows(run, won) and run.started < known]
         if later:
             yield f"task {task} (key {final.value[0]}) has the result of a run that another had followed"
 

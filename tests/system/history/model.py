@@ -44,12 +44,6 @@ class Run:
     ended: float = None
     attempt: int = 0  # its number, 0 = unknown. It grows, but a crash of the embedded store may give it again
 
-    def follows(self, other):
-        """Whether its attempt was given out after the other's."""
-        if self.attempt and other.attempt and self.attempt != other.attempt:
-            return self.attempt > other.attempt
-        return self.started > other.started
-
 
 @dataclasses.dataclass
 class Change:
@@ -90,5 +84,14 @@ class History:
     changes: list = dataclasses.field(default_factory=list)  # in the order of the store
     finals: dict = dataclasses.field(default_factory=dict)  # task -> Final
     blows: list = dataclasses.field(default_factory=list)
+    restarts: list = dataclasses.field(default_factory=list)  # when the embedded store began anew, and with it attempt numbers
     logged: bool = True  # whether `changes` is whole
     claims_logged: bool = True  # whether every claim is in it (Redis), or only those that were written (SQLite)
+
+    def follows(self, run, other):
+        """Whether the run's attempt was given out after the other's."""
+        first, last = sorted((run.started, other.started))
+        counted = not any(first < restart < last for restart in self.restarts)
+        if counted and run.attempt and other.attempt and run.attempt != other.attempt:
+            return run.attempt > other.attempt
+        return run.started > other.started
