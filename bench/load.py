@@ -296,7 +296,7 @@ def main():
     s.add_argument("--ms", type=lambda v: [int(x) for x in v.split(",")], default=[10, 100, 1000])
     s.add_argument("--scaling", type=lambda v: v.split(","), default=["weak", "strong"])
     s.add_argument("--max-ideal", type=float, default=10, help="leave out runs whose ideal time is longer (seconds)")
-    s.set_defaults(per_worker={10: 250, 100: 10, 1000: 2}, strong_total={10: 320, 100: 48, 1000: 16})
+    s.set_defaults(per_worker={10: 750, 100: 10, 1000: 2}, strong_total={10: 320, 100: 48, 1000: 16})
     s = cmd("payload", payload, n=500, conns=4)
     s.add_argument("--sizes", type=lambda v: [int(x) for x in v.split(",")], default=[1 << 10, 1 << 16, 1 << 20, 8 << 20])
     s.add_argument("--volume", type=int, default=32 << 20, help="bytes of arguments per run, roughly")

@@ -1,6 +1,8 @@
 """The process tree below serve: its guard, its zygote and its executors, killed one by one while tasks run."""
 
 import os
+import pathlib
+import re
 import signal
 import time
 
@@ -86,7 +88,7 @@ def test_zygote_killed(serve, runs):
 
 def test_everything_below_killed_at_once(serve, runs):
     server = serve("-w", 2)
-    function_id, ids = started(server, runs, 0.5)
+    function_id, ids = started(server, runs, 1)
     for pid, _ in server.survivors():
         if pid != server.pid:
             os.kill(pid, signal.SIGKILL)
@@ -128,3 +130,16 @@ def test_an_executor_that_is_stopped_and_goes_on(serve, runs):
     assert server.status(task_id) == "RUNNING"
     os.kill(child, signal.SIGCONT)
     assert server.value(task_id) == 0 and runs.count(0) == 1
+
+
+def test_who_sleeps_wakes_in_time(serve, runs):
+    """docs/decisions/0012: no slack of timers, and, where Linux can do it, a short time slice."""
+    server = serve("-w", 2)
+    function_id, ids = started(server, runs, 1)
+    assert [server.value(i) for i in ids] == [0, 1]
+    guard, zygote = parts(server, runs)
+    for pid in (zygote, *(int(pid) for _, pid in runs.words())):
+        assert pathlib.Path(f"/proc/{pid}/timerslack_ns").read_text().strip() == "1"
+        shown = re.search(r"^se.slice +: +(\d+)$", pathlib.Path(f"/proc/{pid}/sched").read_text(), re.M)
+        if tuple(map(int, re.findall(r"\d+", os.uname().release)[:2])) >= (6, 12) and shown:
+            assert shown[1] == "300000"

@@ -42,7 +42,7 @@ verb_bench() {
     --target seed-push="$TREADLE_PYTHON seedref/launch.py --mode push --workers {workers} --port {port}" "${ours[@]}" --out "$fresh"
   if ((all)); then
     heading "tasks of 10 ms on 4 slots, share of the ideal"
-    "$TREADLE_PYTHON" bench/load.py sleep --reps "$reps" --ms 10 --scaling weak --workers 4 --metric efficiency "${ours[@]}" --out "$fresh"
+    "$TREADLE_PYTHON" bench/load.py sleep --reps "$reps" --ms 10 --scaling weak --workers 4 --metric efficiency --wait wait=5 "${ours[@]}" --out "$fresh"
   fi
   mkdir -p bench/results
   cat "$fresh" >>"$out"
