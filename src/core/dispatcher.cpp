@@ -9,6 +9,7 @@ namespace {
 
 constexpr Duration kLate = 100ms;  // a turn later than its deadline by more is a stall of our own
 constexpr Duration kLivenessStep = 250ms;
+constexpr std::string_view kDisconnected = "its connection is gone";
 
 }  // namespace
 
@@ -87,7 +88,7 @@ void Dispatcher::check_liveness(Instant now) {
       gone.emplace_back(id, "silent for one lease");
     } else if (worker->unroutable_since != Instant::never() &&
                now - worker->unroutable_since > config_.disconnect_grace) {
-      gone.emplace_back(id, "its connection is gone");
+      if (lose_what_cannot_begin(now, *worker, kDisconnected)) gone.emplace_back(id, kDisconnected);
     } else if (pings(config_.mode) && now - std::max(worker->last_heard, worker->last_sent) > config_.heartbeat / 2) {
       worker->out.ping = true;
       dirty_.insert(id);

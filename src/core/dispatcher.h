@@ -285,6 +285,7 @@ class Dispatcher {
   bool may_register(const WorkerMessage& message);
   Worker* find(WorkerId id);
   void remove_worker(Worker& worker, std::string_view why);
+  bool lose_what_cannot_begin(Instant now, Worker& worker, std::string_view why);
   void lose_attempt(TaskId task, Live& live, std::string_view why);
   void take_report(Instant now, Worker& worker, WorkerMessage& message);
   void take_ack(Worker& worker, std::uint64_t ack);

@@ -177,7 +177,7 @@ TEST(DispatcherSession, AtMostOnceThatWasSentIsLostForGoodWithItsWorker) {
   b.register_worker(worker_id(1), 1);
   b.answer_claim({1}, Delivery::AtMostOnce);
   b.say(event::WorkerUnroutable{worker_id(1)});
-  b.pass(2s);
+  b.pass(limits::kStartFreshness + 2s);
   const auto requeues = b.take<effect::Requeue>();
   ASSERT_EQ(requeues.size(), 1u);
   EXPECT_EQ(requeues[0].items[0].why, GiveBack::WorkerLost);

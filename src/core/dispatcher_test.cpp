@@ -171,6 +171,51 @@ TEST(Dispatcher, AnnouncedAttemptIsAdoptedOrRevoked) {
   EXPECT_TRUE(messages[0].revokes[0].kill);
 }
 
+// Seed 20178 of the simulator: a worker that stood still, and whose connection was replaced meanwhile, read an
+// at-most-once attempt of the old one and began it when its task had FAILED.
+TEST(Dispatcher, UnroutableWorkerKeepsWhatItMayYetBegin) {
+  Bench b;
+  const WorkerId w = worker_id(1);
+  b.register_worker(w, 2);
+  auto attempts = b.answer_claim({1}, Delivery::AtMostOnce);
+  b.say(event::WorkHint{});
+  attempts.push_back(b.answer_claim({2}).at(0));
+  b.sent_to(w);
+  b.say(event::WorkerUnroutable{w});
+  b.pass(limits::kDisconnectGrace + 500ms);
+  auto requeues = b.take<effect::Requeue>();
+  ASSERT_EQ(requeues.size(), 1u);
+  ASSERT_EQ(requeues[0].items.size(), 1u);
+  EXPECT_EQ(requeues[0].items[0].token, attempts[1].token);
+  EXPECT_EQ(b.dispatcher_.workers().size(), 1u);
+  b.say(event::Requeued{requeues[0].batch, std::vector<RequeueAnswer>{RequeueAnswer::Queued}});
+  b.pass(limits::kStartFreshness - 1s);
+  EXPECT_TRUE(b.take<effect::Requeue>().empty());
+  b.pass(2s);
+  requeues = b.take<effect::Requeue>();
+  ASSERT_EQ(requeues.size(), 1u);
+  EXPECT_EQ(requeues[0].items[0].token, attempts[0].token);
+  EXPECT_EQ(requeues[0].items[0].why, GiveBack::WorkerLost);
+  EXPECT_TRUE(b.dispatcher_.workers().empty());
+}
+
+TEST(Dispatcher, UnroutableWorkerLosesAtOnceWhatHadBegun) {
+  Bench b;
+  const WorkerId w = worker_id(1);
+  b.register_worker(w, 1);
+  const auto attempts = b.answer_claim({1}, Delivery::AtMostOnce);
+  b.sent_to(w);
+  WorkerMessage m = b.message(w, 0);
+  m.started = {held(attempts[0])};
+  b.say(event::WorkerSaid{m});
+  b.say(event::WorkerUnroutable{w});
+  b.pass(limits::kDisconnectGrace + 500ms);
+  const auto requeues = b.take<effect::Requeue>();
+  ASSERT_EQ(requeues.size(), 1u);
+  EXPECT_EQ(requeues[0].items[0].why, GiveBack::WorkerLost);
+  EXPECT_TRUE(b.dispatcher_.workers().empty());
+}
+
 TEST(Dispatcher, RestartedWorkerLosesWhatItHeld) {
   Bench b;
   const WorkerId w = worker_id(1);

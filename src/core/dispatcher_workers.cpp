@@ -266,6 +266,28 @@ void Dispatcher::remove_worker(Worker& worker, std::string_view why) {
   workers_.erase(worker.id);
 }
 
+// Of a worker whose connection is gone. If it lives, an at-most-once attempt may lie unread in its socket, and it may
+// begin that for as long as it has fresh proof of us (Supervisor::may_begin_at_most_once). Until then its task must not
+// end. False: there is such an attempt; the worker stays, without credit.
+bool Dispatcher::lose_what_cannot_begin(Instant now, Worker& worker, std::string_view why) {
+  const bool fresh = now - worker.last_heard <= limits::kStartFreshness + config_.disconnect_grace;
+  const auto may_begin = [&](const Live& live) {
+    return fresh && live.at_most_once && !live.started && live.sent_seq > 0;
+  };
+  bool all = true;
+  for (const TaskId task : worker.held) all = all && (live_.at(task).ending || !may_begin(live_.at(task)));
+  if (all) return true;
+  for (const TaskId task : worker.held) {
+    Live& live = live_.at(task);
+    if (live.ending || may_begin(live)) continue;
+    lose_attempt(task, live, why);
+    revoke(worker, {task, live.token}, true);
+  }
+  worker.draining = true;
+  rank(worker);
+  return false;
+}
+
 // Burnt only if user code of it was known to run; an at-most-once attempt that was sent may have run unseen.
 void Dispatcher::lose_attempt(TaskId task, Live& live, std::string_view why) {
   const bool burnt = live.started || (live.at_most_once && live.sent_seq > 0);

@@ -239,7 +239,7 @@ void Cluster::build() {
   make_store();
   law_.stand_before(*store_);
   put_functions();
-  log_.on_start = [this](TaskId id) { check_start(id); };
+  log_.on_start = [this](TaskId id, RunLog::By by) { check_start(id, by); };
   for (int i = 0; i < scenario_.gateways; ++i) {
     gateways_.push_back(std::make_unique<GatewayNode>(world_, [this]() -> store::Store& { return *store_; }));
     gateways_.back()->set(scenario_.store);

@@ -88,7 +88,7 @@ class Cluster {
   void cancel(Client& client);
   void cancel_some();
   void check_now();
-  void check_start(TaskId id);
+  void check_start(TaskId id, RunLog::By by);
   bool all_are_awake() const;
   void check_end();
   std::string what_is_known_of(TaskId id);

@@ -39,7 +39,7 @@ void DispatcherNode::kill() {
 
 void DispatcherNode::stall(Duration d) {
   stalls += core_ ? 1 : 0;
-  stalled_until_ = world_.now() + d;
+  stalled_until_ = std::max(stalled_until_, world_.now() + d);
 }
 
 void DispatcherNode::deliver(WorkerMessage message, std::function<void()> heard) {

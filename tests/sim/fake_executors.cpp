@@ -74,7 +74,7 @@ void FakeExecutors::next_task(ExecutorNo no, Executor& e) {
   e.running = true;
   e.began = world_.now();
   e.plan = plan_of(e.current.task, habits_);
-  log_.start(e.current.task);
+  log_.start(e.current.task, RunLog::By::Supervisor);
   if (const auto it = tokens_.find({e.current.task, e.current.attempt}); it != tokens_.end())
     ++log_.starts_of_token[it->second];
   if (e.damaged) return timer(no, e.plan.takes / 2 + 10us, &FakeExecutors::break_down);

@@ -26,7 +26,7 @@ class GatewayNode {
 
   void kill();
   void start() { alive_ = true; }
-  void stall(Duration d) { stalled_until_ = world_.now() + d; }
+  void stall(Duration d) { stalled_until_ = std::max(stalled_until_, world_.now() + d); }
   void die_at_answer(std::uint64_t n) { die_in_ = n; }
   void store_is_away_until(Instant then) { store_away_until_ = then; }
   void set(StoreFaults faults) { faults_ = faults; }

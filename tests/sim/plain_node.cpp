@@ -92,7 +92,7 @@ void PlainNode::run(const Attempt& attempt) {
   job_ = Held{attempt.task, attempt.token};
   done_ = false;
   ++starts;
-  log_.start(attempt.task);
+  log_.start(attempt.task, RunLog::By::PlainClient);
   ++log_.starts_of_token[attempt.token];
   const Plan plan = plan_of(attempt.task, habits_);
   if (plan.behaviour == Behaviour::Hang) return;

@@ -36,14 +36,15 @@ struct RunLog {
     std::uint32_t starts = 0;
     std::uint32_t ends = 0;
   };
+  enum class By { Supervisor, PlainClient };
   // Every start of user code passes here.
-  void start(TaskId task) {
+  void start(TaskId task, By by) {
     ++starts;
     ++tasks[task].starts;
-    if (on_start) on_start(task);
+    if (on_start) on_start(task, by);
   }
   std::unordered_map<TaskId, Task> tasks;
-  std::function<void(TaskId)> on_start;
+  std::function<void(TaskId, By)> on_start;
   std::unordered_map<Token, std::uint32_t> starts_of_token;
   std::uint64_t starts = 0;
 };

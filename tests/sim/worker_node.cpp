@@ -55,7 +55,7 @@ void WorkerNode::kill() {
 // SIGSTOP of the supervisor alone: its executors run on, and its time goes on.
 void WorkerNode::stall(Duration d) {
   stalls += core_ ? 1 : 0;
-  stalled_until_ = world_.now() + d;
+  stalled_until_ = std::max(stalled_until_, world_.now() + d);
 }
 
 void WorkerNode::reconnect() {
