@@ -58,9 +58,9 @@ Result<void> Node::start() {
 }
 
 int Node::run() {
-  print_start_lines();
   loop_->on_stop_signal([this](int count) { on_signal(count); });
   loop_->on_dump_signal([this] { print_state(); });
+  print_start_lines();  // who reads them may send signals
   loop_->run();
   gateway_.reset();
   worker_.reset();

@@ -2,11 +2,13 @@
 
 import re
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
 
-from server import PATIENCE, eventually
+from server import BIN, PATIENCE, clean_env, eventually
 
 ENDED = (0, 130, 143)
 
@@ -98,3 +100,15 @@ def test_requests_while_stopping(serve, runs):
     assert server.wait(20) in ENDED
     server.start()
     assert server.value(task_id) == 7 and runs.lines() == ["7"]
+
+
+def test_signals_are_heard_as_soon_as_it_says_that_it_listens(tmp_path):
+    """Once in eight it died of the signal instead, with nothing drained and nothing said."""
+    for n in range(16):
+        argv = [BIN, "serve", "--port", "0", "--data-dir", tmp_path / str(n), "-w", "1", "--python", sys.executable]
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=clean_env()) as serve:
+            assert any(line.startswith("listening on") for line in serve.stdout)
+            serve.send_signal(signal.SIGUSR1)
+            serve.send_signal(signal.SIGTERM)
+            rest = serve.communicate(timeout=30 * PATIENCE)[0]
+            assert serve.returncode == 0 and "stopping" in rest, (n, serve.returncode, rest)
