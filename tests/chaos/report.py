@@ -30,12 +30,11 @@ found anything. What is promised is in [guarantees.md](guarantees.md).
 BELOW = """
 Rows below the promised level, which are measured against a bound instead of 0:
 
-| row | bound on what may be lost | lost |
-|---|---|---|
+| row | what may be undone | lost | the rest of what was undone |
+|---|---|---|---|
 """
 NOT_YET = """
-Not in the table yet: Sentinel failover and a Redis Cluster with one master killed (`tests/chaos/rows_failover.py` is their place); power loss, which
-`tests/powerloss` tests by itself.
+Not in the table: power loss, which `tests/powerloss` tests by itself.
 """
 
 
@@ -79,6 +78,13 @@ def table_line(row, lines):
     return "| " + " | ".join(str(cell) for cell in cells) + " |\n"
 
 
+def undone_words(lines):
+    """What else the rules of the row found, which other rows do not allow: "2 backwards"."""
+    names = {name for line in lines for name in line.get("undone", {}) if name != "lost"}
+    counts = {name: sum(line.get("undone", {}).get(name, 0) for line in lines) for name in sorted(names)}
+    return ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing"
+
+
 FIGURES = ("double_terminal", "stale_applied", "illegal", "at_most_once_twice", "ran_again", "late_refused")
 
 
@@ -108,7 +114,8 @@ def write(path, lines, rows, command):
         text += BELOW
         for row, its in below:
             lost, accepted = total(its, "lost"), total(its, "accepted")
-            text += f"| {row.name} | {row.bound_words} | {lost} of {accepted} |\n"
+            share = f"{row.bound_words}; at most {row.bound:.1%} of what was accepted"
+            text += f"| {row.name} | {share} | {lost} of {accepted} | {undone_words(its)} |\n"
     text += NOT_YET
     text += "\nWhat each row does:\n\n" + "".join(f"- **{name}**: {row.about}\n" for name, row in rows.items())
     pathlib.Path(path).write_text(text)

@@ -12,6 +12,7 @@ import uuid
 from client import Client, client_at, eventually
 from history import redis_side, sqlite_side
 from program import Program, Redis, folder
+from redis_topology import RedisCluster, SentinelGroup
 from server import Tree, parent
 
 SLOTS = 4  # of each worker
@@ -21,6 +22,7 @@ OPTIONS = {
     "workers": 2,  # of each dispatcher, in push and pull
     "appendfsync": "everysec",  # "" = no append-only file
     "durability": "strict",  # of SQLite
+    "topology": None,  # of TOPOLOGIES: that instead of one Redis
     "redis_flags": (),
     "redis_folder": None,  # where Redis keeps its files, if not below its own folder
     "data": None,  # the data directory, if not below home
@@ -28,6 +30,10 @@ OPTIONS = {
     "worker_link": None,  # link(port, n) -> the port by which the nth worker reaches its dispatcher
     "env": {},  # role -> environment
     "flags": {},  # role -> flags
+}
+TOPOLOGIES = {
+    "sentinel": lambda home, settings: SentinelGroup(home, replicas=2, settings=settings),
+    "cluster": lambda home, settings: RedisCluster(home, masters=3, settings=settings),
 }
 
 
@@ -83,7 +89,10 @@ class Rig(Tree, Client):
         if self.o["redis_folder"]:
             flags += ["--dir", self.o["redis_folder"]]
         home, env = folder(self.home, "redis"), self.o["env"].get("redis")
-        self.redis = Redis(home, port=free_port(), flags=flags, env=env).start()
+        if self.o["topology"]:
+            self.redis = TOPOLOGIES[self.o["topology"]](home, flags).start()
+        else:
+            self.redis = Redis(home, port=free_port(), flags=flags, env=env).start()
         for n in range(self.o["gateways"]):
             self._plan_gateway("gateway", "--store", self._store(n))
         for n in range(self.o["dispatchers"]):
@@ -93,6 +102,8 @@ class Rig(Tree, Client):
                 self._plan_workers(n)
 
     def _store(self, n):
+        if self.o["topology"]:
+            return self.redis.url
         link = self.o["store_link"]
         return f"redis://127.0.0.1:{link(self.redis.port, n) if link else self.redis.port}/0"
 
@@ -190,6 +201,8 @@ class Rig(Tree, Client):
         """(changes, finals): the log that only grew, and the dump. SQLite's after the end of all."""
         if self.store == "sqlite":
             return sqlite_side.read(self.data / "treadle.db")
+        if self.o["topology"]:
+            return redis_side.of_masters(self.redis.masters_now())
         files = self.o["redis_folder"] or self.redis.folder
         return redis_side.changes(files), redis_side.finals(self.redis.socket)
 

@@ -176,9 +176,9 @@ class Scene:
         self.hits["worker_lost"] = sum(final.kind == "WorkerLost" for final in history.finals.values())
         missed = [name for name in self.row.hits if self.hits.get(name, 0) <= 0]
         lost = len(offences.get("lost", []))
-        bound = self.row.bound
+        bound, undone = self.row.bound, {}
         if bound is not None and lost <= bound * max(1, len(self.load.accepted)):
-            offences = {name: found for name, found in offences.items() if name not in self.row.measured}
+            undone = {name: len(offences.pop(name)) for name in self.row.measured if name in offences}
         again = len(history.runs) - len({run.key for run in history.runs})
         recoveries = sorted(self.recoveries + interrupted(history))
         line = {
@@ -200,6 +200,8 @@ class Scene:
         }
         if offences:
             line["offences"] = {name: found[:5] + [f"{len(found)} in all"] for name, found in offences.items()}
+        if undone:
+            line["undone"] = undone
         if missed:
             line["missed"] = missed
         if left:

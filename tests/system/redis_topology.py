@@ -60,6 +60,10 @@ class Node:
         return self
 
     @property
+    def folder(self):
+        return self._folder
+
+    @property
     def pid(self):
         return self.program.pid
 
@@ -164,6 +168,10 @@ class SentinelGroup:
         port = max(set(ports), key=ports.count)
         return next(node for node in self.nodes if node.port == port)
 
+    def masters_now(self):
+        """{prefix of keys: the node that has them}"""
+        return {"": self.master()}
+
     def kill_master(self):
         node = self.master()
         node.kill()
@@ -232,6 +240,11 @@ class RedisCluster:
                     port = int(words[1].split("@")[0].rsplit(":", 1)[1])
                     return next(node for node in self.nodes if node.port == port)
         return None
+
+    def masters_now(self, partitions=16):
+        """{prefix of keys: the node that has them}"""
+        prefixes = [f"{{p{n:02}}}:" for n in range(partitions)]
+        return {prefix: self.master_of(prefix) for prefix in prefixes}
 
     def kill_master(self, key="{p00}"):
         """Kills the one that has this key."""

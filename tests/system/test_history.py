@@ -381,7 +381,8 @@ def test_runs_are_read_as_user_code_wrote_them(tmp_path):
     assert file.look()[2].started == 1.0 and file.look()[2].attempt == 4 and [run.key for run in file.open()] == [9]
 
 
-def test_an_append_only_file_is_read_up_to_its_torn_end(tmp_path):
+@pytest.mark.parametrize("prefix", ["", "{p07}:"], ids=["whole", "in partitions"])
+def test_an_append_only_file_is_read_up_to_its_torn_end(tmp_path, prefix):
     def command(*words):
         return f"*{len(words)}\r\n" + "".join(f"${len(word)}\r\n{word}\r\n" for word in words)
 
@@ -389,11 +390,11 @@ def test_an_append_only_file_is_read_up_to_its_torn_end(tmp_path):
     lines = [
         command("SELECT", "0"),
         "#TS:1\r\n",
-        command("HSET", task, "task_id", task, "task_status", "QUEUED"),
-        command("HSET", "treadle:meta", "queued", "1"),
-        command("HSET", task, "token", "a", "session", "s"),
-        command("HSET", task, "task_status", "RUNNING", "started", "5"),
-        command("HSET", task, "task_status", "COMPLETED", "token", "a", "task_result", "x\r\ny"),
+        command("HSET", prefix + task, "task_id", task, "task_status", "QUEUED"),
+        command("HSET", prefix + "treadle:meta", "queued", "1"),
+        command("HSET", prefix + task, "token", "a", "session", "s"),
+        command("HSET", prefix + task, "task_status", "RUNNING", "started", "5"),
+        command("HSET", prefix + task, "task_status", "COMPLETED", "token", "a", "task_result", "x\r\ny"),
         command("FLUSHALL"),
         command("HSET", other, "task_status", "QUEUED")[:-3],
     ]

@@ -1,4 +1,7 @@
-"""Redis as the checker sees it: its append-only file is the log that only grows, its keys are the dump."""
+"""Redis as the checker sees it: its append-only file is the log that only grows, its keys are the dump.
+
+After a failover both are those of the new master, which wrote down what it was sent as a replica.
+"""
 
 import pathlib
 import re
@@ -7,7 +10,7 @@ import socket
 from history.model import Change, Final
 from history.sqlite_side import value_of_text
 
-TASK = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+TASK = re.compile(rb"(?:\{p\d\d\}:)?([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})")
 LOG_FLAGS = ("--auto-aof-rewrite-percentage", "0", "--aof-use-rdb-preamble", "no")  # with these it only grows
 
 
@@ -44,9 +47,9 @@ def changes(folder):
             name = words[0].upper()
             if name in (b"FLUSHALL", b"FLUSHDB"):
                 found.append(Change("", "WIPED"))
-            elif name in (b"HSET", b"HMSET") and TASK.fullmatch(words[1]):
+            elif name in (b"HSET", b"HMSET") and (task := TASK.fullmatch(words[1])):
                 fields = dict(zip(words[2::2], words[3::2]))
-                change = _change(words[1].decode(), fields)
+                change = _change(task[1].decode(), fields)
                 if change:
                     found.append(change)
     return found
@@ -62,10 +65,14 @@ def _change(task, fields):
 class Resp:
     """As much of a Redis client as a dump needs."""
 
-    def __init__(self, path):
-        self._socket = socket.socket(socket.AF_UNIX)
+    def __init__(self, place):
+        """The path of a Unix socket, or a port of loopback."""
+        if isinstance(place, int):
+            self._socket = socket.create_connection(("127.0.0.1", place))
+        else:
+            self._socket = socket.socket(socket.AF_UNIX)
+            self._socket.connect(place)
         self._socket.settimeout(60)
-        self._socket.connect(path)
         self._file = self._socket.makefile("rb")
 
     def __enter__(self):
@@ -96,15 +103,24 @@ class Resp:
         return int(rest) if kind == b":" else rest
 
 
-def finals(socket_path):
-    """What the tasks are now."""
-    with Resp(socket_path) as redis:
-        (ids,) = redis.pipeline([("ZRANGE", "treadle:tasks", 0, -1)])
+def of_masters(masters):
+    """(changes, finals) of {prefix of keys: node}."""
+    folders = {node.folder for node in masters.values()}
+    dump = {}
+    for prefix, node in masters.items():
+        dump.update(finals(node.port, prefix))
+    return [change for folder in folders for change in changes(folder)], dump
+
+
+def finals(place, prefix=""):
+    """What the tasks are now, of those whose keys begin so."""
+    with Resp(place) as redis:
+        (ids,) = redis.pipeline([("ZRANGE", prefix + "treadle:tasks", 0, -1)])
         found = {}
         wanted = ("task_status", "error_kind", "task_result", "error_message", "idempotency")
         for at in range(0, len(ids), 500):
             some = ids[at : at + 500]
-            for task, values in zip(some, redis.pipeline([("HMGET", task, *wanted) for task in some])):
+            for task, values in zip(some, redis.pipeline([("HMGET", prefix.encode() + task, *wanted) for task in some])):
                 status, kind, result, message, idem = ((value or b"").decode(errors="replace") for value in values)
                 if status:
                     value = value_of_text(status, result if status == "COMPLETED" else "", message)
