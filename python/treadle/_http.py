@@ -144,9 +144,10 @@ def _checked(status: int, answer: bytes) -> Any:
         value = json.loads(answer)
     except ValueError:
         value = None
-    if status < 300 and value is not None:
+    if status < 300 and (value is not None or not answer):
         return value
     detail = value.get("detail") if isinstance(value, dict) else None
     if detail is None:
         detail = "not an answer of a Treadle server: " + answer[:200].decode("utf-8", "replace")
-    raise refusal(status, detail if isinstance(detail, str) else json.dumps(detail))
+    problem = value if isinstance(value, dict) else None
+    raise refusal(status, detail if isinstance(detail, str) else json.dumps(detail), problem)

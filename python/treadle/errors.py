@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+from typing import Any
 
 
 class TreadleError(Exception):
@@ -14,12 +15,13 @@ class ServerUnreachable(TreadleError, ConnectionError):
 
 
 class RequestRefused(TreadleError):
-    """The server answered with an error status. `detail` is its sentence about what was wrong."""
+    """The server answered with an error status. `detail` is its sentence about what was wrong, `problem` the whole answer."""
 
-    def __init__(self, status: int, detail: str):
-        super().__init__(status, detail)
+    def __init__(self, status: int, detail: str, problem: dict[str, Any] | None = None):
+        super().__init__(status, detail, problem)
         self.status = status
         self.detail = detail
+        self.problem = problem or {}
 
     def __str__(self) -> str:
         return f"{self.detail} (HTTP {self.status})"
@@ -60,7 +62,7 @@ class ResultTimeout(TreadleError, concurrent.futures.TimeoutError):
     """The result was not there in time. The task goes on; ask again later."""
 
 
-def refusal(status: int, detail: str) -> RequestRefused:
+def refusal(status: int, detail: str, problem: dict[str, Any] | None = None) -> RequestRefused:
     """The exception for an error status of the server."""
     kind = {400: PayloadRefused, 404: NotFound, 413: PayloadRefused}.get(status, RequestRefused)
-    return kind(status, detail)
+    return kind(status, detail, problem)

@@ -14,7 +14,7 @@ inline constexpr int kExitUsage = 2;  // start-up faults and wrong flags
 struct Command {
   std::string_view name;
   std::string_view summary;
-  int (*run)(const Arguments& arguments);  // null: not there yet, says so and exits 2
+  int (*run)(const Arguments& arguments);
 };
 
 const std::vector<Command>& commands();

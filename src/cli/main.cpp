@@ -7,24 +7,28 @@
 #include <optional>
 
 #include "base/did_you_mean.h"
+#include "cli/client_verbs.h"
 #include "cli/commands.h"
-#include "cli/version.h"
 #include "worker/guard.h"
 
 namespace treadle::cli {
 namespace {
+
+void print_verb(std::string_view name, std::string_view summary) {
+  std::printf("  %-12.*s %.*s\n", static_cast<int>(name.size()), name.data(), static_cast<int>(summary.size()),
+              summary.data());
+}
 
 void print_help() {
   std::printf(
       "Treadle runs Python functions as a service.\n\n"
       "  treadle serve                 everything in one process on 127.0.0.1:8000\n"
       "  treadle serve -w 4 -t 60      four slots, one minute for each task\n"
-      "  treadle VERB --help           what a verb does and takes\n\nVerbs:\n");
-  for (const Command& command : commands()) {
-    std::printf("  %-12.*s %.*s%s\n", static_cast<int>(command.name.size()), command.name.data(),
-                static_cast<int>(command.summary.size()), command.summary.data(),
-                command.run ? "" : "  (not there yet)");
-  }
+      "  treadle run work.py::area 2   a function of a file, there\n"
+      "  treadle VERB --help           what a verb does and takes\n\nThe service:\n");
+  for (const Command& command : commands()) print_verb(command.name, command.summary);
+  std::printf("\nFor its clients:\n");
+  for (const ClientVerb& verb : client_verbs()) print_verb(verb.name, verb.summary);
 }
 
 // The seed's programs, as symbolic links to this binary, are verbs too.
@@ -37,18 +41,16 @@ std::optional<Arguments> words_of_program(const std::string& program) {
 
 int run_verb(const std::string& verb, const Arguments& arguments) {
   for (const Command& command : commands()) {
-    if (command.name != verb) continue;
-    if (command.run) return command.run(arguments);
-    std::fprintf(stderr, "treadle: '%s' is not there yet in version %s. treadle --help lists what is.\n", verb.c_str(),
-                 kVersion);
-    return kExitUsage;
+    if (command.name == verb) return command.run(arguments);
+  }
+  for (const ClientVerb& client : client_verbs()) {
+    if (client.name == verb) return hand_over(verb, arguments);
   }
   std::vector<std::string_view> names;
+  for (const Command& command : commands()) names.push_back(command.name);
+  for (const ClientVerb& client : client_verbs()) names.push_back(client.name);
   std::string all;
-  for (const Command& command : commands()) {
-    names.push_back(command.name);
-    all += (all.empty() ? "" : ", ") + std::string(command.name);
-  }
+  for (const std::string_view name : names) all += (all.empty() ? "" : ", ") + std::string(name);
   const std::string guess(did_you_mean(verb, names));
   std::fprintf(stderr, "treadle: there is no verb '%s'%s. There are: %s. See treadle --help.\n", verb.c_str(),
                guess.empty() ? "" : ("; did you mean '" + guess + "'").c_str(), all.c_str());
