@@ -20,7 +20,8 @@ Response preflight(const Request& request, std::string allowed) {
   if (!request.origin.empty() && !request.cors_method.empty()) {
     response.headers += "Access-Control-Allow-Methods: " + allowed + "\r\n";
     response.headers +=
-        "Access-Control-Allow-Headers: Content-Type, Idempotency-Key\r\nAccess-Control-Max-Age: 600\r\n";
+        "Access-Control-Allow-Headers: Content-Type, Idempotency-Key, If-None-Match, Prefer\r\n"
+        "Access-Control-Max-Age: 600\r\n";
   }
   return response;
 }

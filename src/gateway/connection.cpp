@@ -159,7 +159,11 @@ void Connection::on_header() {
   if (!refusal && route->form != nullptr) {
     if (!form_owner_) form_owner_ = std::make_unique<PayloadForm>();
     form_ = form_owner_.get();
-    form_->start(*route->form, server_->config().max_payload, hint.length, !request_.idempotency_key.empty());
+    const bool keyed = !request_.idempotency_key.empty();
+    if (route->raw && is_octet_stream(request_.content_type))
+      form_->start_raw(*route->form, server_->config().max_payload, hint.length, keyed);
+    else
+      form_->start(*route->form, server_->config().max_payload, hint.length, keyed);
   }
   if (has_body && request_.expect_continue && !request_.http10 && !parser_->is_done()) {
     outbox_.request_continue();

@@ -197,6 +197,7 @@ struct PayloadForm::Impl {
   std::uint64_t expected = 0;
   std::uint64_t fed = 0;
   error_code error;
+  bool raw = false;                 // all goes to the payload's reader
   bool between_characters = false;  // as ends_between_characters says of all that was fed
 
   Handler& handler() { return parser.handler(); }
@@ -240,6 +241,14 @@ struct PayloadForm::Impl {
                 "The field " + quoted(field) + " is missing; the body must be a JSON object like " + shape() + ".");
   }
 
+  Result<Form> finish_raw() {
+    Form form;
+    form.raw = form.has_payload = true;
+    TRY(form.payload, handler().reader().finish(spec->function));
+    form.digest = handler().reader().digest();
+    return form;
+  }
+
   std::string shape() const {
     if (!spec->shape.empty()) return std::string(spec->shape);
     return "{" + quoted(spec->text_field) + ": ..., \"payload\": ...}";
@@ -254,13 +263,21 @@ void PayloadForm::start(const FormSpec& spec, std::uint64_t max_payload, std::ui
   impl_->spec = &spec;
   impl_->expected = expected;
   impl_->fed = 0;
+  impl_->raw = false;
   impl_->between_characters = false;
   impl_->error = {};
   impl_->handler().start(spec, max_payload, expected, digest || spec.digest);
 }
 
+void PayloadForm::start_raw(const FormSpec& spec, std::uint64_t max_payload, std::uint64_t expected, bool digest) {
+  start(spec, max_payload, expected, digest);
+  impl_->raw = true;
+  impl_->handler().reader().start_bytes(max_payload, expected, digest || spec.digest);
+}
+
 void PayloadForm::feed(std::string_view piece) {
   if (impl_->error || piece.empty()) return;
+  if (impl_->raw) return impl_->handler().reader().take(piece);
   piece.remove_prefix(impl_->pass_payload(piece));
   if (piece.empty()) return;
   impl_->write(impl_->fed + piece.size() != impl_->expected, piece);
@@ -269,6 +286,7 @@ void PayloadForm::feed(std::string_view piece) {
 
 Result<Form> PayloadForm::finish() {
   Impl& impl = *impl_;
+  if (impl.raw) return impl.finish_raw();
   if (!impl.error && !impl.parser.done()) impl.write(false, {});
   if (impl.error) return impl.explain();
   Handler& handler = impl.handler();

@@ -32,6 +32,7 @@ struct Form {
   std::string text;
   core::Payload payload;
   bool has_payload = false;
+  bool raw = false;                             // the body was the payload; `fields` is null
   Digest digest;                                // of the payload; zero if it was not wanted
   std::shared_ptr<boost::json::object> fields;  // with max_fields: all fields; a payload that was decoded is null there
 };
@@ -43,6 +44,8 @@ class PayloadForm {
   ~PayloadForm();
   // `expected` is the Content-Length, 0 if unknown: it sizes the buffer.
   void start(const FormSpec& spec, std::uint64_t max_payload, std::uint64_t expected, bool digest);
+  // The body is the payload itself, and nothing else.
+  void start_raw(const FormSpec& spec, std::uint64_t max_payload, std::uint64_t expected, bool digest);
   void feed(std::string_view piece);
   // Invalid: not JSON, a field missing or of the wrong type, not base64 of a pickle, not a function. TooLarge.
   Result<Form> finish();

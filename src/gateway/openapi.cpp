@@ -25,6 +25,10 @@ json::object content(std::string_view type, json::object schema) {
   return {{sv(type), json::object{{"schema", std::move(schema)}}}};
 }
 
+void add_bytes(json::object& contents) {
+  contents[sv(kOctetStream)] = json::object{{"schema", json::object{{"description", "A pickle."}}}};
+}
+
 struct Query {
   std::string_view name;
   std::string_view description;
@@ -36,9 +40,16 @@ constexpr Query kQueries[] = {
      R"({"type": "number", "minimum": 0, "maximum": 60, "default": 0})"},
     {"result", "1: with the result, if there is one.", R"({"enum": [0, 1], "default": 0})"},
     {"state", "Only tasks with this status.", R"({"enum": ["QUEUED", "RUNNING", "COMPLETED", "FAILED"]})"},
-    {"function_id", "Only calls of this function.", R"({"type": "string", "format": "uuid"})"},
-    {"group", "Only tasks of this group.", R"({"type": "string"})"},
+    {"function_id", "Only calls of this function; with a raw body, the function that is called.",
+     R"({"type": "string", "format": "uuid"})"},
+    {"group", "Only tasks of this group; with a raw body, the group that it is put into.", R"({"type": "string"})"},
     {"limit", "Rows of the page.", R"({"type": "integer", "minimum": 1, "maximum": 1000, "default": 100})"},
+    {"name", "Only registrations of this name, newest first.", R"({"type": "string", "minLength": 1})"},
+    {"options", "With a raw body: options as JSON, like {\"priority\": 5}.", R"({"type": "string"})"},
+    {"delay", "With a raw body: seconds before it may run.",
+     R"({"type": "number", "minimum": 0, "maximum": 31536000})"},
+    {"queue_ttl", "With a raw body: seconds that it may wait.",
+     R"({"type": "number", "exclusiveMinimum": 0, "maximum": 31536000})"},
     {"cursor", "The next_cursor of the page before.", R"({"type": "string"})"},
 };
 
@@ -72,6 +83,8 @@ json::array parameters(const Route& route) {
 }
 
 std::string_view meaning_of(int status, bool v1) {
+  if (status == 406) return "The function returned what JSON cannot carry; `result_url` gives it as a pickle.";
+  if (status == 422) return "The task FAILED; `error` tells how.";
   for (int i = 0; i <= static_cast<int>(Code::Internal); ++i) {
     const ErrorRow& row = error_row(static_cast<Code>(i));
     if ((v1 ? row.status_v1 : row.status) == status) return row.when;
@@ -79,30 +92,42 @@ std::string_view meaning_of(int status, bool v1) {
   return reason_phrase(status);
 }
 
-json::object success(const Route& route, std::string_view text) {
+json::object success(Schema answer, std::string_view text) {
   json::object out{{"description", sv(text)}};
-  if (route.answer != Schema::None) out["content"] = content(kJson, reference(schema_name(route.answer)));
+  if (answer != Schema::None) out["content"] = content(kJson, reference(schema_name(answer)));
   return out;
 }
 
-json::object failure(const Route& route, std::string_view text) {
+// How a task ended is a problem of its own kind, with the task in it.
+std::string_view problem_of(int status) {
+  if (status == 406) return "ResultProblem";
+  return status == 422 ? "TaskProblem" : "Problem";
+}
+
+json::object failure(const Route& route, std::string_view text, int status = 0) {
   const bool v1 = is_v1(route.pattern);
   return {{"description", sv(text)},
-          {"content", content(v1 ? kProblemJson : kJson, reference(v1 ? "Problem" : "Error"))}};
+          {"content", content(v1 ? kProblemJson : kJson, reference(v1 ? problem_of(status) : "Error"))}};
 }
 
 json::object responses(const Route& route, const GatewayConfig& config) {
   json::object out;
-  out[std::to_string(route.creates ? config.created_status : route.success)] = success(route, "Done.");
+  json::object& done = out[std::to_string(route.creates ? config.created_status : route.success)].emplace_object();
+  done = success(route.answer, "Done.");
+  if (route.pickle) add_bytes(done["content"].as_object());
   for (const int status : route.statuses) {
     if (status == 0) break;
     json::object& response = out[std::to_string(status)].emplace_object();
-    if (status == 202)
-      response = success(route, "Asked for; the task has not ended yet.");
+    if (status == 304)
+      response = success(Schema::None, "The client has it already (If-None-Match).");
+    else if (status == 202 && route.pending != Schema::None)
+      response = success(route.pending, "The task has not ended yet; it goes on.");
+    else if (status == 202)
+      response = success(route.answer, "Asked for; the task has not ended yet.");
     else if (route.answer == Schema::Ready)
-      response = success(route, "Not ready; `detail` says why.");
+      response = success(route.answer, "Not ready; `detail` says why.");
     else
-      response = failure(route, meaning_of(status, is_v1(route.pattern)));
+      response = failure(route, meaning_of(status, is_v1(route.pattern)), status);
   }
   // Any route may answer these before its handler is asked.
   out["421"] = failure(route, "The Host header names somebody else (see --allow-host).");
@@ -115,9 +140,11 @@ json::object operation(const Route& route, const GatewayConfig& config) {
       {"operationId", sv(route.operation)}, {"tags", json::array{sv(route.tag)}}, {"summary", sv(route.summary)}};
   if (!route.description.empty()) out["description"] = sv(route.description);
   if (json::array all = parameters(route); !all.empty()) out["parameters"] = std::move(all);
-  if (route.request != Schema::None)
-    out["requestBody"] =
-        json::object{{"required", true}, {"content", content(kJson, reference(schema_name(route.request)))}};
+  if (route.request != Schema::None) {
+    json::object bodies = content(kJson, reference(schema_name(route.request)));
+    if (route.raw) add_bytes(bodies);
+    out["requestBody"] = json::object{{"required", true}, {"content", std::move(bodies)}};
+  }
   out["responses"] = responses(route, config);
   return out;
 }

@@ -47,8 +47,10 @@ void append_head(std::string& out, const Response& response, const AnswerFrame& 
   out += "\r\n";
   out += response.headers;
   if (!frame.cors_origin.empty()) {
-    out += "Access-Control-Allow-Origin: " + frame.cors_origin +
-           "\r\nAccess-Control-Expose-Headers: Retry-After\r\nVary: Origin\r\n";
+    out +=
+        "Access-Control-Allow-Origin: " + frame.cors_origin +
+        "\r\nAccess-Control-Expose-Headers: ETag, Idempotency-Replayed, Link, Location, Preference-Applied, Retry-After"
+        "\r\nVary: Origin\r\n";
   }
   if (close) out += "Connection: close\r\n";
   if (!close && frame.http10) out += "Connection: keep-alive\r\n";

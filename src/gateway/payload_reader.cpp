@@ -18,12 +18,25 @@ void PayloadReader::start(std::uint64_t max_payload, std::uint64_t expected_text
   error_.reset();
   bytes_.clear();
   checked_ = 0;
+  raw_ = false;
   bytes_.reserve(std::min(expected_text / 4 * 3 + 3, max_payload));
   decoder_.reset();
   verifier_.reset();
   hashing_ = digest;
   digest_ = {};
   if (hashing_) hash_.restart();
+}
+
+void PayloadReader::start_bytes(std::uint64_t max_payload, std::uint64_t expected, bool digest) {
+  start(max_payload, 0, digest);
+  raw_ = true;
+  bytes_.reserve(std::min(expected, max_payload));
+}
+
+void PayloadReader::take(std::string_view bytes) {
+  if (error_) return;
+  bytes_ += bytes;
+  check();
 }
 
 void PayloadReader::decode(std::string_view text) {
@@ -33,7 +46,7 @@ void PayloadReader::decode(std::string_view text) {
 void PayloadReader::check() {
   if (!error_ && bytes_.size() > max_payload_)
     error_ =
-        fail(Code::TooLarge, "payload decodes to more than " + std::to_string(max_payload_) +
+        fail(Code::TooLarge, "payload has more than " + std::to_string(max_payload_) +
                                  " bytes. Send less, keep the data where the function can read it, or start treadle "
                                  "with a greater --max-payload.");
   if (error_) return;
@@ -44,7 +57,8 @@ void PayloadReader::check() {
 }
 
 Result<core::Payload> PayloadReader::finish(bool function) {
-  if (!error_ && !decoder_.finish(bytes_)) error_ = not_base64(decoder_.error());
+  if (!error_ && raw_ && bytes_.empty()) error_ = fail(Code::Invalid, "The body is empty; it must be a pickle.");
+  if (!error_ && !raw_ && !decoder_.finish(bytes_)) error_ = not_base64(decoder_.error());
   if (!error_ && bytes_.empty()) error_ = not_base64("it is empty");
   check();
   if (error_) return std::move(*error_);

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
+
+#include "core/limits.h"
 
 namespace treadle::gateway {
 namespace {
@@ -67,7 +70,7 @@ std::string_view name_of(Method method) {
 void Request::clear() {
   method = Method::Other;
   for (std::string* text : {&target, &path, &query, &host, &origin, &accept, &accept_encoding, &content_encoding,
-                            &if_none_match, &idempotency_key, &cors_method, &cors_headers})
+                            &content_type, &if_none_match, &idempotency_key, &prefer, &cors_method, &cors_headers})
     text->clear();
   params = {};
   hosts = 0;
@@ -95,6 +98,34 @@ bool split_target(Request& request) {
   if (!percent_decode(target.substr(0, mark), false, request.path)) return false;
   if (request.path.size() > 1 && request.path.back() == '/') request.path.pop_back();
   return true;
+}
+
+std::optional<Duration> preferred_wait(std::string_view prefer) {
+  std::optional<Duration> found;
+  while (!prefer.empty()) {
+    const std::string_view item = prefer.substr(0, prefer.find(','));
+    prefer.remove_prefix(std::min(item.size() + 1, prefer.size()));
+    const std::string_view word = trim(item.substr(0, item.find(';')));
+    const std::size_t equals = word.find('=');
+    const std::string_view name = trim(word.substr(0, equals));
+    if (equals == std::string_view::npos) {
+      if (equals_ignoring_case(name, "respond-async") && !found) found = Duration(0);
+      continue;
+    }
+    std::string_view digits = trim(word.substr(equals + 1));
+    if (digits.size() > 1 && digits.front() == '"' && digits.back() == '"')
+      digits = digits.substr(1, digits.size() - 2);
+    std::uint32_t seconds = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), seconds);
+    const bool number = !digits.empty() && error == std::errc() && end == digits.data() + digits.size();
+    if (number && equals_ignoring_case(name, "wait"))
+      return std::min<Duration>(std::chrono::seconds(seconds), core::limits::kMaxWait);
+  }
+  return found;
+}
+
+bool is_octet_stream(std::string_view content_type) {
+  return equals_ignoring_case(trim(content_type.substr(0, content_type.find(';'))), "application/octet-stream");
 }
 
 bool is_v1(std::string_view path) { return path == "/v1" || path.starts_with("/v1/"); }

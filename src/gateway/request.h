@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/time.h"
+
 namespace treadle::gateway {
 
 class PayloadForm;
@@ -28,8 +30,10 @@ struct Request {
   std::string accept;
   std::string accept_encoding;
   std::string content_encoding;
+  std::string content_type;
   std::string if_none_match;
   std::string idempotency_key;
+  std::string prefer;
   std::string cors_method, cors_headers;  // Access-Control-Request-...
   bool transfer_encoding = false;
   bool expect_continue = false;
@@ -43,10 +47,15 @@ struct Request {
 // Splits request.target into path and query, and `host` if it is in absolute form. False: not a target that we can
 // read.
 bool split_target(Request& request);
+// Whether the body is said to be bytes (application/octet-stream).
+bool is_octet_stream(std::string_view content_type);
 // Whether a path belongs to /v1, whose errors are RFC 9457 problems.
 bool is_v1(std::string_view path);
 // The decoded value of a query parameter; nothing if it is absent. The first one counts.
 std::optional<std::string> query_value(std::string_view query, std::string_view name);
+// What a Prefer header asks for (RFC 7240): wait=SECONDS, of which we take as much as any answer may wait; or
+// respond-async, which is none. Nothing: neither.
+std::optional<Duration> preferred_wait(std::string_view prefer);
 // Whether a comma-separated header value (Accept, Accept-Encoding) names `token`, not with q=0.
 bool accepts(std::string_view header, std::string_view token);
 

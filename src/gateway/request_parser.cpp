@@ -50,7 +50,9 @@ void RequestParser::on_field_impl(field name, string_view text, string_view raw,
     case field::accept: append_to_list(request_.accept, value); return;
     case field::accept_encoding: append_to_list(request_.accept_encoding, value); return;
     case field::content_encoding: append_to_list(request_.content_encoding, value); return;
+    case field::content_type: request_.content_type = value; return;
     case field::if_none_match: append_to_list(request_.if_none_match, value); return;
+    case field::prefer: append_to_list(request_.prefer, value); return;
     case field::transfer_encoding: request_.transfer_encoding = true; return;
     case field::access_control_request_method: request_.cors_method = value; return;
     case field::access_control_request_headers: request_.cors_headers = value; return;

@@ -123,5 +123,17 @@ TEST(JsonText, IsAlwaysJson) {
   EXPECT_EQ(json("\xe2\x82"), '"' + mark + mark + '"');             // cut
 }
 
+TEST(Prefer, IsReadAsRfc7240Says) {
+  EXPECT_EQ(preferred_wait(""), std::nullopt);
+  EXPECT_EQ(preferred_wait("wait=10"), Duration(std::chrono::seconds(10)));
+  EXPECT_EQ(preferred_wait("respond-async, wait=10"), Duration(std::chrono::seconds(10)));
+  EXPECT_EQ(preferred_wait("Respond-Async; x=1"), Duration(0));
+  EXPECT_EQ(preferred_wait("WAIT = \"7\" ;a=b"), Duration(std::chrono::seconds(7)));
+  EXPECT_EQ(preferred_wait("wait=soon, handling=strict"), std::nullopt);
+  EXPECT_EQ(preferred_wait("wait=-1"), std::nullopt);
+  EXPECT_EQ(preferred_wait("wait="), std::nullopt);
+  EXPECT_EQ(preferred_wait("wait=99999"), Duration(std::chrono::seconds(60)));
+}
+
 }  // namespace
 }  // namespace treadle::gateway

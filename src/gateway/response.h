@@ -13,6 +13,7 @@
 namespace treadle::gateway {
 
 inline constexpr std::string_view kJson = "application/json";
+inline constexpr std::string_view kOctetStream = "application/octet-stream";
 inline constexpr std::string_view kProblemJson = "application/problem+json";
 
 struct Response {

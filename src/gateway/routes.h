@@ -34,6 +34,8 @@ enum class Schema : std::uint8_t {
   FunctionRequest,
   Function,
   FunctionPage,
+  InvokeRequest,
+  Invocation,
   TaskRequest,
   TaskAccepted,
   TaskBatch,
@@ -45,7 +47,8 @@ enum class Schema : std::uint8_t {
   LookupAnswer,
   WaitRequest,
   WaitAnswer,
-  Workers
+  Workers,
+  Stats
 };
 
 struct Route {
@@ -53,6 +56,7 @@ struct Route {
   std::string_view pattern;
   Handler handle = nullptr;
   const FormSpec* form = nullptr;  // how its body is read; null: a body is thrown away
+  bool raw = false;                // its payload may also be the whole body (application/octet-stream)
   bool creates = false;            // answers GatewayConfig::created_status, and takes an Idempotency-Key if `keyed`
   bool keyed = false;
   // For people:
@@ -64,7 +68,9 @@ struct Route {
   Schema answer = Schema::None;
   std::array<std::string_view, 6> query{};  // parameters, by their names in openapi.cpp; "" = end
   int success = 200;                        // if it does not create
-  std::array<int, 10> statuses{};           // besides that and what any route may answer; 0 = end
+  Schema pending = Schema::None;            // of a 202, if it is not like `answer`
+  std::array<int, 12> statuses{};           // besides that and what any route may answer; 0 = end
+  bool pickle = false;                      // a success may be raw bytes (application/octet-stream)
   bool hidden = false;                      // works, but is not advertised
 };
 

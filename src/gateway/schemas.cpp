@@ -118,6 +118,8 @@ std::string_view schema_name(Schema schema) {
     case Schema::FunctionRequest: return "FunctionRequest";
     case Schema::Function: return "Function";
     case Schema::FunctionPage: return "FunctionPage";
+    case Schema::InvokeRequest: return "InvokeRequest";
+    case Schema::Invocation: return "Invocation";
     case Schema::TaskRequest: return "TaskRequest";
     case Schema::TaskAccepted: return "TaskAccepted";
     case Schema::TaskBatch: return "TaskBatch";
@@ -130,6 +132,7 @@ std::string_view schema_name(Schema schema) {
     case Schema::WaitRequest: return "WaitRequest";
     case Schema::WaitAnswer: return "WaitAnswer";
     case Schema::Workers: return "Workers";
+    case Schema::Stats: return "Stats";
     case Schema::None: break;
   }
   return "";

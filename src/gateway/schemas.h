@@ -14,5 +14,6 @@ std::string_view schema_name(Schema schema);
 boost::json::object schemas();
 // Those of /v1, which are part of them.
 boost::json::object v1_schemas();
+boost::json::object v1_outcome_schemas();
 
 }  // namespace treadle::gateway

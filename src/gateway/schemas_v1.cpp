@@ -271,6 +271,7 @@ boost::json::object v1_schemas() {
     boost::json::value parsed = boost::json::parse({part.data(), part.size()});
     for (auto& member : parsed.as_object()) all[member.key()] = std::move(member.value());
   }
+  for (auto& member : v1_outcome_schemas()) all[member.key()] = std::move(member.value());
   return all;
 }
 

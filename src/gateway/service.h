@@ -28,6 +28,7 @@ struct Waiting {
   std::string shown_id;                        // as the client wrote it
   void (*read)(Service&, Waiting&) = nullptr;  // answers with the present state
   bool with_result = false;                    // /v1: it was asked for
+  std::string headers{};                       // further ones of the answer
 };
 
 struct Service : std::enable_shared_from_this<Service> {

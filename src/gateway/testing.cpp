@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cctype>
 #include <chrono>
 #include <stdexcept>
@@ -30,6 +31,7 @@ WallMs TestClock::wall() const {
 void FakeStore::put_function(core::Function function, store::Done<Result<FunctionId>> done) {
   if (broken) return done(*broken);
   const FunctionId id = function.id;
+  registered.push_back(id);
   functions[id] = std::move(function);
   done(id);
 }
@@ -117,15 +119,25 @@ void FakeStore::cancel(TaskId id, std::string reason, store::Done<Result<store::
   done(store::CancelAnswer::Cancelled);
 }
 
-void FakeStore::list_functions(std::string, std::uint32_t limit,
+void FakeStore::list_functions(store::FunctionFilter filter,
                                store::Done<Result<std::vector<store::FunctionSummary>>> done) {
   if (broken) return done(*broken);
   std::vector<store::FunctionSummary> page;
-  for (const auto& [id, one] : functions) {
-    if (page.size() == limit) break;
+  for (const FunctionId id : registered) {
+    if (filter.name.empty() && page.size() == filter.limit) break;
+    if (!functions.contains(id)) continue;
+    const core::Function& one = functions.at(id);
+    if (!filter.name.empty() && one.name != filter.name) continue;
     page.push_back({id, one.name, one.digest, one.body.bytes.size(), WallMs{1'000}, "c" + std::to_string(page.size())});
   }
+  if (!filter.name.empty()) std::reverse(page.begin(), page.end());
+  page.resize(std::min<std::size_t>(page.size(), filter.limit));
   done(std::move(page));
+}
+
+void FakeStore::delete_function(FunctionId id, store::Done<Result<bool>> done) {
+  if (broken) return done(*broken);
+  done(functions.erase(id) > 0);
 }
 
 void FakeStore::release() {

@@ -29,6 +29,7 @@ class TestClock final : public Clock {
 class FakeStore final : public store::Store {
  public:
   std::map<FunctionId, core::Function> functions;
+  std::vector<FunctionId> registered;  // in order
   std::map<TaskId, store::TaskView> tasks;
   std::map<TaskId, store::TaskStory> stories;  // what else there is to tell
   std::vector<store::ListFilter> lists;        // that were asked for
@@ -52,8 +53,9 @@ class FakeStore final : public store::Store {
               store::Done<Result<std::vector<Result<store::SubmitAnswer>>>> done) override;
   void get(std::vector<TaskId> ids, bool with_results, store::Done<std::vector<Result<store::TaskView>>> done) override;
   void wait(TaskId id, Instant deadline, store::Done<Result<store::TaskView>> done) override;
-  void list_functions(std::string cursor, std::uint32_t limit,
+  void list_functions(store::FunctionFilter filter,
                       store::Done<Result<std::vector<store::FunctionSummary>>> done) override;
+  void delete_function(FunctionId id, store::Done<Result<bool>> done) override;
   void story(TaskId id, store::Done<Result<store::TaskStory>> done) override;
   void list(store::ListFilter filter, store::Done<Result<store::TaskPage>> done) override;
   // Queued: Cancelled; claimed or running: Requested.

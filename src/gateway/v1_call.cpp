@@ -51,6 +51,15 @@ Result<core::Payload> read_arguments(const CallSource& source, FieldReader& fiel
   return payload;
 }
 
+FunctionId read_function_id(FieldReader& fields) {
+  const auto id = fields.text("function_id", limits::kMaxFunctionName);
+  fields.need("function_id", id.has_value());
+  const auto function = id ? FunctionId::parse(*id) : std::nullopt;
+  if (id && !function)
+    fields.wrong("function_id", "a UUID like 71ed469b-bc52-45d5-89ae-b21aa40760c9, as POST /v1/functions answered it");
+  return function.value_or(FunctionId());  // finish() tells
+}
+
 void read_waiting(FieldReader& fields, store::Submission& task) {
   task.delay_ms = fields.milliseconds("delay", limits::kMaxDelayS, /*zero=*/true).value_or(0);
   task.queue_ttl_ms = fields.milliseconds("queue_ttl", limits::kMaxQueueTtlS, /*zero=*/false).value_or(0);
@@ -62,12 +71,7 @@ void read_waiting(FieldReader& fields, store::Submission& task) {
 Result<Call> read_call(const CallSource& source) {
   FieldReader fields(source.fields, source.where);
   Call call;
-  const auto id = fields.text("function_id", limits::kMaxFunctionName);
-  fields.need("function_id", id.has_value());
-  const auto function = id ? FunctionId::parse(*id) : std::nullopt;
-  if (id && !function)
-    fields.wrong("function_id", "a UUID like 71ed469b-bc52-45d5-89ae-b21aa40760c9, as POST /v1/functions answered it");
-  if (function) call.submission.function = *function;
+  if (!source.named) call.submission.function = read_function_id(fields);
   TRY(call.submission.args, read_arguments(source, fields));
   read_waiting(fields, call.submission);
   call.submission.idempotency_key = source.key;

@@ -27,6 +27,7 @@ struct CallSource {
   std::uint64_t max_payload;
   std::string key;       // idempotency key that the request has for it; "" = none
   bool own_key = false;  // a field "idempotency_key" is allowed, and comes before `key`
+  bool named = false;    // the path names the function, so the text does not
 };
 
 // Everything that can be wrong with the text of a call.

@@ -1,4 +1,4 @@
-// /v1/functions: register, list, show.
+// /v1/functions: register, list, show, delete.
 #include <string>
 #include <utility>
 
@@ -7,6 +7,7 @@
 #include "gateway/errors.h"
 #include "gateway/fields.h"
 #include "gateway/form.h"
+#include "gateway/function_names.h"
 #include "gateway/handlers.h"
 #include "gateway/option_fields.h"
 #include "gateway/query.h"
@@ -25,6 +26,38 @@ std::string function_text(const core::Function& function) {
   write_options(json, function.options);
   json.end_object();
   return json.take();
+}
+
+Error no_function(FunctionId id) {
+  return fail(Code::NotFound, "There is no function " + to_string(id) + ". GET /v1/functions lists what there is.");
+}
+
+store::FunctionFilter read_page(QueryReader& query) {
+  store::FunctionFilter filter;
+  filter.limit = static_cast<std::uint32_t>(query.integer("limit", 1, core::limits::kMaxPage).value_or(kPage));
+  filter.cursor = query.text("cursor").value_or("");
+  return filter;
+}
+
+void send_page(Service& service, store::FunctionFilter filter, bool must_exist, Responder out) {
+  service.store.list_functions(
+      filter, [filter, must_exist, out = std::move(out)](Result<std::vector<store::FunctionSummary>> page) mutable {
+        if (!page) return out.fail(page.error());
+        if (must_exist && page->empty()) return out.fail(no_function_named(filter.name));
+        JsonWriter json;
+        json.begin_object().key("functions").begin_array();
+        for (const store::FunctionSummary& one : *page) {
+          json.begin_object().member("function_id", to_string(one.id)).member("name", one.name);
+          json.member("digest", to_string(one.digest)).member("payload_bytes", one.body_bytes);
+          json.member("created", rfc3339(one.created)).end_object();
+        }
+        json.end_array().key("next_cursor");
+        if (page->size() == filter.limit)
+          json.value(page->back().cursor);
+        else
+          json.null();
+        out.send(200, json.end_object().take());
+      });
 }
 
 // Text of a module, that any Python of a worker compiles.
@@ -85,35 +118,42 @@ void v1_function(Service& service, const Request& request, Responder out) {
   if (!id) return out.fail(not_an_id("function_id", "POST /v1/functions"));
   service.store.get_function(*id, [id = *id, out = std::move(out)](Result<core::Function> found) mutable {
     if (found) return out.send(200, function_text(*found));
-    if (found.error().code != Code::NotFound) return out.fail(found.error());
-    out.fail(
-        fail(Code::NotFound, "There is no function " + to_string(id) + ". GET /v1/functions lists what there is."));
+    out.fail(found.error().code == Code::NotFound ? no_function(id) : found.error());
   });
+}
+
+void v1_delete_function(Service& service, const Request& request, Responder out) {
+  const auto id = FunctionId::parse(request.params[0]);
+  if (!id) return out.fail(not_an_id("function_id", "POST /v1/functions"));
+  service.store.delete_function(
+      *id, [self = service.shared_from_this(), id = *id, out = std::move(out)](Result<bool> deleted) mutable {
+        self->functions.drop(id);
+        if (!deleted) return out.fail(deleted.error());
+        if (!*deleted) return out.fail(no_function(id));
+        Response response;
+        response.status = 204;
+        out.send(std::move(response));
+      });
 }
 
 void v1_functions(Service& service, const Request& request, Responder out) {
   QueryReader query(request.query);
-  const auto limit = static_cast<std::uint32_t>(query.integer("limit", 1, core::limits::kMaxPage).value_or(kPage));
-  std::string cursor = query.text("cursor").value_or("");
+  store::FunctionFilter filter = read_page(query);
+  if (const auto name = query.text("name")) {
+    if (name->empty()) query.fail_with(fail(Code::Invalid, "name is empty; leave it out to list all functions."));
+    filter.name = *name;
+  }
   if (auto sound = query.finish(); !sound) return out.fail(sound.error());
-  service.store.list_functions(
-      std::move(cursor), limit,
-      [limit, out = std::move(out)](Result<std::vector<store::FunctionSummary>> page) mutable {
-        if (!page) return out.fail(page.error());
-        JsonWriter json;
-        json.begin_object().key("functions").begin_array();
-        for (const store::FunctionSummary& one : *page) {
-          json.begin_object().member("function_id", to_string(one.id)).member("name", one.name);
-          json.member("digest", to_string(one.digest)).member("payload_bytes", one.body_bytes);
-          json.member("created", rfc3339(one.created)).end_object();
-        }
-        json.end_array().key("next_cursor");
-        if (page->size() == limit)
-          json.value(page->back().cursor);
-        else
-          json.null();
-        out.send(200, json.end_object().take());
-      });
+  send_page(service, std::move(filter), /*must_exist=*/false, std::move(out));
+}
+
+void v1_function_versions(Service& service, const Request& request, Responder out) {
+  QueryReader query(request.query);
+  store::FunctionFilter filter = read_page(query);
+  filter.name = request.params[0];
+  if (auto sound = query.finish(); !sound) return out.fail(sound.error());
+  const bool first = filter.cursor.empty();
+  send_page(service, std::move(filter), /*must_exist=*/first, std::move(out));
 }
 
 }  // namespace treadle::gateway

@@ -1,4 +1,6 @@
 // POST /v1/tasks.
+#include "gateway/v1_submit.h"
+
 #include <memory>
 #include <string>
 #include <utility>
@@ -7,8 +9,7 @@
 #include "gateway/errors.h"
 #include "gateway/function_options.h"
 #include "gateway/handlers.h"
-#include "gateway/json_writer.h"
-#include "gateway/v1_call.h"
+#include "gateway/v1_raw.h"
 
 namespace treadle::gateway {
 namespace {
@@ -18,12 +19,8 @@ Error no_function(FunctionId id) {
 }
 
 void send_accepted(Responder& out, TaskId task, FunctionId function, core::TaskState state, bool replayed) {
-  const std::string id = to_string(task);
-  JsonWriter json;
-  json.begin_object().member("task_id", id).member("function_id", to_string(function));
-  json.member("status", core::public_name(state)).end_object();
-  Response response = json_response(201, json.take());
-  response.headers = "Location: /v1/tasks/" + id + "\r\n";
+  Response response = json_response(201, accepted_text(task, function, state));
+  response.headers = "Location: /v1/tasks/" + to_string(task) + "\r\n";
   if (replayed) response.headers += "Idempotency-Replayed: true\r\n";
   out.send(std::move(response));
 }
@@ -37,42 +34,62 @@ void send_replayed(Service& service, TaskId task, FunctionId function, Responder
                     });
 }
 
-void submit(const std::shared_ptr<Service>& service, store::Submission submission, Responder out) {
+void submit(const std::shared_ptr<Service>& service, store::Submission submission,
+            Callback<void(Result<store::SubmitAnswer>)> then) {
   const FunctionId function = submission.function;
   std::vector<store::Submission> batch;
   batch.push_back(std::move(submission));
-  service->store.submit(std::move(batch), [service, function, out = std::move(out)](
+  service->store.submit(std::move(batch), [service, function, then = std::move(then)](
                                               Result<std::vector<Result<store::SubmitAnswer>>> answers) mutable {
-    if (!answers) return out.fail(answers.error());
-    const Result<store::SubmitAnswer>& answer = answers->front();
-    if (answer && answer->duplicate) return send_replayed(*service, answer->id, function, std::move(out));
-    if (answer) return send_accepted(out, answer->id, function, core::TaskState::Queued, false);
-    if (answer.error().code != Code::NotFound) return out.fail(answer.error());
+    if (!answers) return then(std::move(answers.error()));
+    Result<store::SubmitAnswer>& answer = answers->front();
+    if (answer || answer.error().code != Code::NotFound) return then(std::move(answer));
     service->functions.drop(function);
-    out.fail(no_function(function));
+    then(no_function(function));
   });
 }
 
 }  // namespace
 
+std::string accepted_text(TaskId task, FunctionId function, core::TaskState state) {
+  JsonWriter json;
+  json.begin_object().member("task_id", to_string(task)).member("function_id", to_string(function));
+  return json.member("status", core::public_name(state)).end_object().take();
+}
+
+void submit_call(const std::shared_ptr<Service>& service, Call call, Callback<void(Result<store::SubmitAnswer>)> then) {
+  call.submission.id = service->ids.task_id();
+  const FunctionId function = call.submission.function;
+  with_options(service, function,
+               [service, call = std::move(call), then = std::move(then)](Result<core::Options> options) mutable {
+                 if (!options && options.error().code == Code::NotFound)
+                   return then(no_function(call.submission.function));
+                 if (!options) return then(std::move(options.error()));
+                 complete(call, *options);
+                 submit(service, std::move(call.submission), std::move(then));
+               });
+}
+
 void v1_submit(Service& service, const Request& request, Responder out) {
   if (service.draining) return out.fail(no_new_work());
   auto form = request.form->finish();
   if (!form) return out.fail(form.error());
+  if (form->raw) {
+    auto fields = raw_fields(request.query);
+    if (!fields) return out.fail(fields.error());
+    form->fields = std::move(*fields);
+  }
   auto call = read_call({*form->fields, "", &*form, service.config.max_payload, request.idempotency_key, false});
   if (!call) return out.fail(call.error());
-  call->submission.id = service.ids.task_id();
   call->submission.idempotency_scope = "anonymous /v1/tasks";
   const FunctionId function = call->submission.function;
-  with_options(service.shared_from_this(), function,
-               [self = service.shared_from_this(), call = std::move(*call),
-                out = std::move(out)](Result<core::Options> options) mutable {
-                 if (!options && options.error().code == Code::NotFound)
-                   return out.fail(no_function(call.submission.function));
-                 if (!options) return out.fail(options.error());
-                 complete(call, *options);
-                 submit(self, std::move(call.submission), std::move(out));
-               });
+  submit_call(
+      service.shared_from_this(), std::move(*call),
+      [self = service.shared_from_this(), function, out = std::move(out)](Result<store::SubmitAnswer> answer) mutable {
+        if (!answer) return out.fail(answer.error());
+        if (answer->duplicate) return send_replayed(*self, answer->id, function, std::move(out));
+        send_accepted(out, answer->id, function, core::TaskState::Queued, false);
+      });
 }
 
 }  // namespace treadle::gateway

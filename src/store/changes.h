@@ -93,11 +93,15 @@ struct PutFunction {
   FunctionRef info;
   core::Payload body;
 };
+struct DeleteFunction {
+  FunctionId id;
+  WallMs deleted;
+};
 
 }  // namespace change
 
 using Change = std::variant<change::Insert, change::Claim, change::Start, change::Finish, change::Requeue,
-                            change::RequestCancel, change::PutFunction>;
+                            change::RequestCancel, change::PutFunction, change::DeleteFunction>;
 using Changes = std::vector<Change>;
 
 // Rows that become durable together, in the order in which commits were handed over.

@@ -32,8 +32,8 @@ class LedgerStore : public Store {
   void put_function(core::Function function, Done<Result<FunctionId>> done) override;
   void get_function(FunctionId id, Done<Result<core::Function>> done) override;
   void get_body(Digest digest, Done<Result<core::Payload>> done) override;
-  void list_functions(std::string cursor, std::uint32_t limit,
-                      Done<Result<std::vector<FunctionSummary>>> done) override;
+  void list_functions(FunctionFilter filter, Done<Result<std::vector<FunctionSummary>>> done) override;
+  void delete_function(FunctionId id, Done<Result<bool>> done) override;
   void submit(std::vector<Submission> batch, Done<Result<std::vector<Result<SubmitAnswer>>>> done) override;
   void get(std::vector<TaskId> ids, bool with_results, Done<std::vector<Result<TaskView>>> done) override;
   void story(TaskId id, Done<Result<TaskStory>> done) override;
@@ -118,6 +118,7 @@ class LedgerStore : public Store {
   boost::unordered_flat_map<std::uint32_t, std::uint64_t> tickets_;  // of pending and ending slots
   ByteLru<TaskId, Recent> recent_;
   ByteLru<FunctionId, FunctionRef> functions_;
+  std::uint64_t deletions_ = 0;  // of functions: a read that one of them overtook is not believed
   ByteLru<Digest, core::Payload, DigestHash> bodies_;
   Waiters waiters_;
   Callback<void()> work_hint_;

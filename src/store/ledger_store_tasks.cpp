@@ -56,13 +56,15 @@ void LedgerStore::get_function(FunctionId id, Done<Result<core::Function>> done)
   if (const FunctionRef* info = functions_.find(id)) {
     if (const core::Payload* body = bodies_.find((*info)->digest)) return done(function_of(**info, *body));
   }
-  table_->read_function(id, [this, done = std::move(done)](Result<FunctionRecord> found) mutable {
-    if (!found) return done(std::move(found.error()));
-    const FunctionInfo& info = *found->info;
-    functions_.put(info.id, found->info, info.name.size() + kFunctionOverhead);
-    bodies_.put(info.digest, found->body, found->body.bytes.size() + kFunctionOverhead);
-    done(function_of(info, std::move(found->body)));
-  });
+  table_->read_function(id,
+                        [this, id, seen = deletions_, done = std::move(done)](Result<FunctionRecord> found) mutable {
+                          if (!found) return done(std::move(found.error()));
+                          if (seen != deletions_) return get_function(id, std::move(done));
+                          const FunctionInfo& info = *found->info;
+                          functions_.put(info.id, found->info, info.name.size() + kFunctionOverhead);
+                          bodies_.put(info.digest, found->body, found->body.bytes.size() + kFunctionOverhead);
+                          done(function_of(info, std::move(found->body)));
+                        });
 }
 
 void LedgerStore::get_body(Digest digest, Done<Result<core::Payload>> done) {
@@ -73,9 +75,25 @@ void LedgerStore::get_body(Digest digest, Done<Result<core::Payload>> done) {
   });
 }
 
-void LedgerStore::list_functions(std::string cursor, std::uint32_t limit,
-                                 Done<Result<std::vector<FunctionSummary>>> done) {
-  table_->read_functions(std::move(cursor), limit, std::move(done));
+void LedgerStore::list_functions(FunctionFilter filter, Done<Result<std::vector<FunctionSummary>>> done) {
+  table_->read_functions(std::move(filter), std::move(done));
+}
+
+void LedgerStore::delete_function(FunctionId id, Done<Result<bool>> done) {
+  if (auto error = closed()) return done(std::move(*error));
+  get_function(id, [this, id, done = std::move(done)](Result<core::Function> found) mutable {
+    if (!found && found.error().code == Code::NotFound) return done(false);
+    if (!found) return done(std::move(found.error()));
+    if (auto error = closed()) return done(std::move(*error));
+    Decisions decisions;
+    decisions.changes.push_back(change::DeleteFunction{id, now().wall});
+    commit(std::move(decisions), [this, id, done = std::move(done)](const Report& report) mutable {
+      if (report.error) return done(*report.error);
+      ++deletions_;
+      functions_.erase(id);
+      done(true);
+    });
+  });
 }
 
 // ---- submit ----

@@ -37,6 +37,12 @@ struct FunctionSummary {
   std::string cursor;  // of a list that goes on after this one
 };
 
+struct FunctionFilter {
+  std::string name;    // "": all, oldest first; else the registrations of this name, newest first
+  std::string cursor;  // of the page before; "" = the first page
+  std::uint32_t limit = 100;
+};
+
 // ---- tasks ----
 
 struct Submission {
@@ -157,8 +163,10 @@ class Store {
   virtual void put_function(core::Function function, Done<Result<FunctionId>> done) = 0;
   virtual void get_function(FunctionId id, Done<Result<core::Function>> done) = 0;
   virtual void get_body(Digest digest, Done<Result<core::Payload>> done) = 0;
-  virtual void list_functions(std::string cursor, std::uint32_t limit,
-                              Done<Result<std::vector<FunctionSummary>>> done) = 0;
+  virtual void list_functions(FunctionFilter filter, Done<Result<std::vector<FunctionSummary>>> done) = 0;
+  // It is unknown from now on, for get_function, lists and submit. Tasks that were accepted still run: get_body still
+  // gives its body. False: there is no such function.
+  virtual void delete_function(FunctionId id, Done<Result<bool>> done) = 0;
 
   // All or nothing for limits (429, 507); one answer per item otherwise (NotFound: unknown function; Conflict: key).
   virtual void submit(std::vector<Submission> batch, Done<Result<std::vector<Result<SubmitAnswer>>>> done) = 0;

@@ -46,8 +46,7 @@ class Table {
   virtual void read_list(ListFilter filter, Done<Result<TaskPage>> done) = 0;
   virtual void read_function(FunctionId id, Done<Result<FunctionRecord>> done) = 0;
   virtual void read_body(Digest digest, Done<Result<core::Payload>> done) = 0;
-  virtual void read_functions(std::string cursor, std::uint32_t limit,
-                              Done<Result<std::vector<FunctionSummary>>> done) = 0;
+  virtual void read_functions(FunctionFilter filter, Done<Result<std::vector<FunctionSummary>>> done) = 0;
 
   virtual Level level() const = 0;
   virtual std::string describe() const = 0;

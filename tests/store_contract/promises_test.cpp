@@ -116,8 +116,9 @@ TEST_P(Promises, AFunctionRegisteredTwiceWithOneIdIsOneFunction) {
     EXPECT_EQ(*id, f.id);
     store_.submit_one(store_.submission(f.id));
   }
-  const auto all = store_.ask<Result<std::vector<FunctionSummary>>>(
-      [&](auto done) { store_->list_functions("", 10, std::move(done)); });
+  const auto all = store_.ask<Result<std::vector<FunctionSummary>>>([&](auto done) {
+    store_->list_functions({"", "", 10}, std::move(done));
+  });
   ASSERT_TRUE(all);
   ASSERT_EQ(all->size(), 1u);
   EXPECT_EQ((*all)[0].body_bytes, 4u);

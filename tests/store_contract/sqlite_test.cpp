@@ -280,6 +280,24 @@ TEST(File, OfANewerSchemaOrAnotherProgramIsRefusedInOneSentence) {
   EXPECT_EQ(refusal("SELECT 1"), "");
 }
 
+// What version 2 added is taken away again, as a file of version 1 has it.
+TEST(File, OfTheFirstSchemaIsBroughtForward) {
+  Engine store("strict");
+  const FunctionId first = store.function(), second = store.function();
+  store->close();
+  Outside(store.dir())
+      .run("DROP INDEX functions_name; ALTER TABLE functions DROP COLUMN deleted; PRAGMA user_version = 1");
+  store.reopen();
+  EXPECT_EQ(Outside(store.dir()).number("PRAGMA user_version"), 2);
+  const auto named = store.ask<Result<std::vector<FunctionSummary>>>([&](auto done) {
+    store->list_functions({"f", "", 10}, std::move(done));
+  });
+  ASSERT_TRUE(named) << named.error().message;
+  ASSERT_EQ(named->size(), 2u);
+  EXPECT_EQ((*named)[0].id, second);
+  EXPECT_EQ((*named)[1].id, first);
+}
+
 TEST(File, FinishSequenceGrowsOverARestart) {
   Engine store("strict");
   const FunctionId f = store.function();

@@ -312,12 +312,14 @@ def test_every_route_is_described_with_examples(v1):
             if not path.startswith("/v1/"):
                 continue
             seen.add((method, path))
-            contents = [r["content"] for r in operation["responses"].values()]
+            contents = [r.get("content", {}) for r in operation["responses"].values()]
             contents += [operation["requestBody"]["content"]] if "requestBody" in operation else []
             for content in contents:
                 for kind, media in content.items():
+                    if kind == "application/octet-stream":
+                        continue
                     examples = schema.named(media["schema"]["$ref"], document)["examples"]
                     assert examples, (path, kind)
                     for example in examples:
                         schema.check(example, media["schema"], document)
-    assert len(seen) == 13, seen
+    assert len(seen) == 18, seen

@@ -127,6 +127,8 @@ void MemoryTable::apply(change::PutFunction& put, Report&) {
   bodies_.try_emplace(put.info->digest, std::move(put.body));
 }
 
+void MemoryTable::apply(change::DeleteFunction& gone, Report&) { deleted_.insert(gone.id); }
+
 // ---- reads ----
 
 const MemoryTable::Row* MemoryTable::find(TaskId id) const {
@@ -212,7 +214,8 @@ void MemoryTable::read_list(ListFilter filter, Done<Result<TaskPage>> done) {
 
 void MemoryTable::read_function(FunctionId id, Done<Result<FunctionRecord>> done) {
   const auto it = functions_.find(id);
-  if (it == functions_.end()) return done(fail(Code::NotFound, "There is no function " + to_string(id) + "."));
+  if (it == functions_.end() || deleted_.contains(id))
+    return done(fail(Code::NotFound, "There is no function " + to_string(id) + "."));
   done(FunctionRecord{it->second, bodies_.at(it->second->digest)});
 }
 
@@ -222,15 +225,22 @@ void MemoryTable::read_body(Digest digest, Done<Result<core::Payload>> done) {
   done(it->second);
 }
 
-void MemoryTable::read_functions(std::string cursor, std::uint32_t limit,
-                                 Done<Result<std::vector<FunctionSummary>>> done) {
-  const auto after = parse_cursor(cursor, 0);
-  if (!after) return done(after.error());
+void MemoryTable::read_functions(FunctionFilter filter, Done<Result<std::vector<FunctionSummary>>> done) {
+  const bool all = filter.name.empty();
+  const auto from = parse_cursor(filter.cursor, all ? 0 : std::numeric_limits<std::uint64_t>::max());
+  if (!from) return done(from.error());
   std::vector<FunctionSummary> page;
-  for (auto it = functions_by_no_.upper_bound(*after);
-       it != functions_by_no_.end() && page.size() < std::min(limit, kListLimit); ++it) {
-    const FunctionInfo& info = *it->second;
-    page.push_back({info.id, info.name, info.digest, info.body_bytes, info.created, std::to_string(info.no)});
+  const std::size_t limit = std::min(filter.limit, kListLimit);
+  const auto add = [&](const FunctionInfo& info) {
+    if (!deleted_.contains(info.id) && (all || info.name == filter.name))
+      page.push_back({info.id, info.name, info.digest, info.body_bytes, info.created, std::to_string(info.no)});
+  };
+  if (all) {
+    for (auto it = functions_by_no_.upper_bound(*from); it != functions_by_no_.end() && page.size() < limit; ++it)
+      add(*it->second);
+  } else {
+    for (auto it = functions_by_no_.lower_bound(*from); it != functions_by_no_.begin() && page.size() < limit;)
+      add(*(--it)->second);
   }
   done(std::move(page));
 }

@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "store/table.h"
@@ -31,8 +32,7 @@ class MemoryTable final : public Table {
   void read_list(ListFilter filter, Done<Result<TaskPage>> done) override;
   void read_function(FunctionId id, Done<Result<FunctionRecord>> done) override;
   void read_body(Digest digest, Done<Result<core::Payload>> done) override;
-  void read_functions(std::string cursor, std::uint32_t limit,
-                      Done<Result<std::vector<FunctionSummary>>> done) override;
+  void read_functions(FunctionFilter filter, Done<Result<std::vector<FunctionSummary>>> done) override;
   Level level() const override { return Level::None; }
   std::string describe() const override { return "memory: nothing outlives the process"; }
   int wake_fd() const override { return -1; }
@@ -64,6 +64,7 @@ class MemoryTable final : public Table {
   void apply(change::Requeue& requeue, Report& report);
   void apply(change::RequestCancel& cancel, Report& report);
   void apply(change::PutFunction& put, Report& report);
+  void apply(change::DeleteFunction& gone, Report& report);
   const Row* find(TaskId id) const;
   TaskView view_of(const Row& row, bool with_result) const;
 
@@ -76,6 +77,7 @@ class MemoryTable final : public Table {
   std::unordered_map<std::string, std::uint64_t> keys_;  // scope, NUL, key -> seq
   std::unordered_map<FunctionId, FunctionRef> functions_;
   std::map<std::uint64_t, FunctionRef> functions_by_no_;
+  std::unordered_set<FunctionId> deleted_;
   std::map<Digest, core::Payload> bodies_;
   std::uint64_t last_seq_ = 0;
   std::uint64_t finish_seq_ = 0;

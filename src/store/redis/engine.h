@@ -54,8 +54,8 @@ class Engine final : public Store {
   void put_function(core::Function function, Done<Result<FunctionId>> done) override;
   void get_function(FunctionId id, Done<Result<core::Function>> done) override;
   void get_body(Digest digest, Done<Result<core::Payload>> done) override;
-  void list_functions(std::string cursor, std::uint32_t limit,
-                      Done<Result<std::vector<FunctionSummary>>> done) override;
+  void list_functions(FunctionFilter filter, Done<Result<std::vector<FunctionSummary>>> done) override;
+  void delete_function(FunctionId id, Done<Result<bool>> done) override;
   void submit(std::vector<Submission> batch, Done<Result<std::vector<Result<SubmitAnswer>>>> done) override;
   void get(std::vector<TaskId> ids, bool with_results, Done<std::vector<Result<TaskView>>> done) override;
   void story(TaskId id, Done<Result<TaskStory>> done) override;
@@ -105,10 +105,12 @@ class Engine final : public Store {
   // engine_tasks.cpp
   void read_view(TaskId id, bool with_result, Done<Result<TaskView>> done);
   void add_result_to(TaskView view, const Fields& fields, Done<Result<TaskView>> done);
-  void read_function(FunctionId id, Done<Result<core::Function>> done);
+  enum class Deleted : bool { Unknown, Known };  // what a deleted function is
+  void find_function(FunctionId id, Done<Result<core::Function>> done);
+  void read_function(FunctionId id, Deleted deleted, Done<Result<core::Function>> done);
   void finish_function(core::Function function, Result<Reply> body, bool has_facts, Done<Result<core::Function>> done);
   void list_page(std::shared_ptr<ListCall> call);
-  void list_functions_page(std::string cursor, std::uint32_t left, std::vector<FunctionSummary> found,
+  void list_functions_page(FunctionFilter filter, std::vector<FunctionSummary> found,
                            Done<Result<std::vector<FunctionSummary>>> done);
 
   // engine_claims.cpp

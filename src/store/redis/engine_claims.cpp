@@ -129,7 +129,7 @@ void Engine::read_attempt(const std::shared_ptr<ClaimCall>& call, std::size_t at
     return;
   }
   ++call->waiting;
-  get_function(a.function, [this, call, at](Result<core::Function> function) {
+  find_function(a.function, [this, call, at](Result<core::Function> function) {
     // Not there: whoever asks for the body of no digest is told so, and the task fails by that.
     if (function) call->answer.attempts[at].body_digest = function->digest;
     if (!function && function.error().code == Code::StoreAway) call->error = std::move(function.error());

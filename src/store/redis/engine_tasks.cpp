@@ -9,9 +9,12 @@ namespace treadle::store::redis {
 namespace {
 
 constexpr std::uint64_t kFunctionOverhead = 512;
-const std::vector<std::string> kFunction = {"name",          "body_sha256",  "body_facts", "body_bytes",     "delivery",
-                                            "isolation",     "max_attempts", "retries",    "retry_delay_ms", "priority",
-                                            "time_limit_ms", "memory_limit", "queue",      "environment",    "more"};
+const std::vector<std::string> kFunction = {"name",           "body_sha256", "body_facts",    "body_bytes",
+                                            "delivery",       "isolation",   "max_attempts",  "retries",
+                                            "retry_delay_ms", "priority",    "time_limit_ms", "memory_limit",
+                                            "queue",          "environment", "more",          "deleted"};
+
+const std::vector<std::string> kPresence = {"name", "deleted"};
 
 Error no_function(FunctionId id) { return fail(Code::NotFound, "There is no function " + to_string(id) + "."); }
 
@@ -60,17 +63,34 @@ void Engine::put_function(core::Function function, Done<Result<FunctionId>> done
   });
 }
 
+// Redis has the last word on whether it is still there: another gateway may have deleted it.
 void Engine::get_function(FunctionId id, Done<Result<core::Function>> done) {
-  if (const core::Function* known = functions_.find(id)) return done(*known);
-  read_function(id, std::move(done));
+  const core::Function* known = functions_.find(id);
+  if (known == nullptr) return read_function(id, Deleted::Unknown, std::move(done));
+  if (auto error = closed()) return done(std::move(*error));
+  caller_.send(hmget(key(to_string(id)), kPresence),
+               [function = *known, done = std::move(done)](Result<Reply> reply) mutable {
+                 if (!reply) return done(std::move(reply.error()));
+                 const Fields fields(kPresence, *reply);
+                 if (!fields.has("name") || fields.has("deleted")) return done(no_function(function.id));
+                 done(std::move(function));
+               });
 }
 
-void Engine::read_function(FunctionId id, Done<Result<core::Function>> done) {
+// Also one that was deleted, for tasks that were accepted before.
+void Engine::find_function(FunctionId id, Done<Result<core::Function>> done) {
+  if (const core::Function* known = functions_.find(id)) return done(*known);
+  read_function(id, Deleted::Known, std::move(done));
+}
+
+void Engine::read_function(FunctionId id, Deleted deleted, Done<Result<core::Function>> done) {
   if (auto error = closed()) return done(std::move(*error));
-  caller_.send(hmget(key(to_string(id)), kFunction), [this, id, done = std::move(done)](Result<Reply> reply) mutable {
+  caller_.send(hmget(key(to_string(id)), kFunction), [this, id, deleted,
+                                                      done = std::move(done)](Result<Reply> reply) mutable {
     if (!reply) return done(std::move(reply.error()));
     const Fields fields(kFunction, *reply);
-    if (!fields.has("name")) return done(no_function(id));
+    const bool gone = deleted == Deleted::Unknown && fields.has("deleted");
+    if (!fields.has("name") || gone) return done(no_function(id));
     core::Function function;
     function.id = id;
     function.name = fields.text("name");
@@ -123,7 +143,7 @@ void Engine::get_body(Digest digest, Done<Result<core::Payload>> done) {
                    if (!owner) return search->done(std::move(owner.error()));
                    const auto id = FunctionId::parse(owner->text);
                    if (!id) return search->done(missing());
-                   get_function(*id, [search, missing](Result<core::Function> function) {
+                   find_function(*id, [search, missing](Result<core::Function> function) {
                      if (function && function->digest == search->digest) {
                        return search->done(std::move(function->body));
                      }
@@ -134,26 +154,27 @@ void Engine::get_body(Digest digest, Done<Result<core::Payload>> done) {
   };
   const FunctionId* owner = body_owners_.find(digest);
   if (!owner) return by_index();
-  get_function(FunctionId(*owner), [search, by_index](Result<core::Function> function) mutable {
+  find_function(FunctionId(*owner), [search, by_index](Result<core::Function> function) mutable {
     if (function && function->digest == search->digest) return search->done(std::move(function->body));
     if (function || function.error().code == Code::NotFound) return by_index();
     search->done(std::move(function.error()));
   });
 }
 
-void Engine::list_functions(std::string cursor, std::uint32_t limit, Done<Result<std::vector<FunctionSummary>>> done) {
+void Engine::list_functions(FunctionFilter filter, Done<Result<std::vector<FunctionSummary>>> done) {
   if (auto error = closed()) return done(std::move(*error));
-  const auto after = parse_cursor(cursor, 0);
-  if (!after) return done(after.error());
-  list_functions_page(std::to_string(*after), std::min(limit, kListLimit), {}, std::move(done));
+  const auto from = parse_cursor(filter.cursor, 0);
+  if (!from) return done(from.error());
+  filter.limit = std::min(filter.limit, kListLimit);
+  list_functions_page(std::move(filter), {}, std::move(done));
 }
 
-void Engine::list_functions_page(std::string cursor, std::uint32_t left, std::vector<FunctionSummary> found,
+void Engine::list_functions_page(FunctionFilter filter, std::vector<FunctionSummary> found,
                                  Done<Result<std::vector<FunctionSummary>>> done) {
-  const auto n = std::min<std::uint32_t>(left, core::limits::kBatch);
+  const auto n = std::min<std::uint32_t>(filter.limit - static_cast<std::uint32_t>(found.size()), core::limits::kBatch);
   if (n == 0) return done(std::move(found));
-  caller_.run(Script::ListFunctions, {std::move(cursor), std::to_string(n)},
-              [this, left, found = std::move(found), done = std::move(done)](Result<Reply> reply) mutable {
+  caller_.run(Script::ListFunctions, {filter.name, filter.cursor, std::to_string(n)},
+              [this, filter, found = std::move(found), done = std::move(done)](Result<Reply> reply) mutable {
                 if (!reply) return done(std::move(reply.error()));
                 if (reply->items.size() < 2) return done(std::move(found));
                 for (const Reply& row : reply->items[1].items) {
@@ -166,11 +187,20 @@ void Engine::list_functions_page(std::string cursor, std::uint32_t left, std::ve
                   summary.body_bytes = number_of(row.items[4]);
                   summary.created = WallMs{static_cast<std::int64_t>(number_of(row.items[5]))};
                   found.push_back(std::move(summary));
-                  --left;
                 }
-                if (reply->items[0].text.empty()) return done(std::move(found));
-                list_functions_page(reply->items[0].text, left, std::move(found), std::move(done));
+                filter.cursor = reply->items[0].text;
+                if (filter.cursor.empty()) return done(std::move(found));
+                list_functions_page(std::move(filter), std::move(found), std::move(done));
               });
+}
+
+void Engine::delete_function(FunctionId id, Done<Result<bool>> done) {
+  if (auto error = closed()) return done(std::move(*error));
+  caller_.run_kept(Script::DeleteFunction, Args{to_string(id)},
+                   [this, done = std::move(done)](Result<Reply> reply) mutable {
+                     if (!reply) return done(std::move(reply.error()));
+                     done(reply->text == "OK" || (reply->text == "GONE" && caller_.was_repeated()));
+                   });
 }
 
 // ---- submit ----

@@ -53,9 +53,20 @@ void Partitioned::get_body_from(unsigned first, unsigned tried, Digest digest, D
       });
 }
 
-void Partitioned::list_functions(std::string cursor, std::uint32_t limit,
-                                 Done<Result<std::vector<FunctionSummary>>> done) {
-  engines_[0]->list_functions(std::move(cursor), limit, std::move(done));  // whose order the cursor is in
+void Partitioned::list_functions(FunctionFilter filter, Done<Result<std::vector<FunctionSummary>>> done) {
+  engines_[0]->list_functions(std::move(filter), std::move(done));  // whose order the cursor is in
+}
+
+void Partitioned::delete_function(FunctionId id, Done<Result<bool>> done) {
+  auto all = gather<Result<bool>>(count(), [done = std::move(done)](auto& answers) mutable {
+    bool any = false;
+    for (auto& answer : answers) {
+      if (!answer) return done(std::move(answer));
+      any = any || *answer;
+    }
+    done(any);
+  });
+  for (unsigned p = 0; p < count(); ++p) engines_[p]->delete_function(id, all->slot(p));
 }
 
 // ---- submit ----

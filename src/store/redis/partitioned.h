@@ -25,8 +25,8 @@ class Partitioned final : public Store {
   void put_function(core::Function function, Done<Result<FunctionId>> done) override;
   void get_function(FunctionId id, Done<Result<core::Function>> done) override;
   void get_body(Digest digest, Done<Result<core::Payload>> done) override;
-  void list_functions(std::string cursor, std::uint32_t limit,
-                      Done<Result<std::vector<FunctionSummary>>> done) override;
+  void list_functions(FunctionFilter filter, Done<Result<std::vector<FunctionSummary>>> done) override;
+  void delete_function(FunctionId id, Done<Result<bool>> done) override;
   void submit(std::vector<Submission> batch, Done<Result<std::vector<Result<SubmitAnswer>>>> done) override;
   void get(std::vector<TaskId> ids, bool with_results, Done<std::vector<Result<TaskView>>> done) override;
   void story(TaskId id, Done<Result<TaskStory>> done) override;

@@ -34,6 +34,7 @@ TREADLE_LUA(reap)
 TREADLE_LUA(workers)
 TREADLE_LUA(list_tasks)
 TREADLE_LUA(list_functions)
+TREADLE_LUA(delete_function)
 TREADLE_LUA(sweep)
 TREADLE_LUA(enter)
 TREADLE_LUA(fill)
@@ -87,6 +88,7 @@ ScriptText make(Script script) {
     case Script::Workers: return make(Oom::Allowed, {prelude, TEXT(workers)});
     case Script::ListTasks: return make(Oom::Allowed, {prelude, TEXT(list_tasks)});
     case Script::ListFunctions: return make(Oom::Allowed, {prelude, TEXT(list_functions)});
+    case Script::DeleteFunction: return make(Oom::Allowed, {prelude, TEXT(delete_function)});
     case Script::Sweep: return make(Oom::Allowed, {prelude, lines, endings, TEXT(sweep)});
     case Script::Enter: return make(Oom::Allowed, {prelude, lines, TEXT(enter)});
     case Script::Fill: return make(Oom::Allowed, {prelude, TEXT(fill)});

@@ -23,6 +23,7 @@ enum class Script : std::uint8_t {
   Workers,
   ListTasks,
   ListFunctions,
+  DeleteFunction,
   Sweep,
   Enter,
   Fill,

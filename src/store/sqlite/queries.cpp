@@ -86,12 +86,14 @@ Queries::Queries(const std::string& path, const Blobs& blobs) : db_(path, Databa
       db_.prepare("SELECT " + view +
                   ", t.seq, t.task_group FROM tasks t INDEXED BY tasks_group JOIN functions f ON f.no = t.function "
                   "WHERE t.task_group = ?3 AND t.seq < ?1 ORDER BY t.seq DESC LIMIT ?2");
-  function_ = db_.prepare("SELECT " + function + " FROM functions f WHERE f.id = ?");
+  function_ = db_.prepare("SELECT " + function + " FROM functions f WHERE f.id = ? AND f.deleted IS NULL");
   body_ = db_.prepare("SELECT bytes FROM bodies WHERE digest = ?");
   body_facts_ = db_.prepare("SELECT facts FROM functions WHERE digest = ? LIMIT 1");
-  functions_ = db_.prepare(
-      "SELECT f.no, f.id, f.name, f.digest, f.body_bytes, f.created FROM functions f WHERE f.no > ? ORDER BY f.no "
-      "LIMIT ?");
+  const std::string summary = "SELECT f.no, f.id, f.name, f.digest, f.body_bytes, f.created FROM functions f";
+  functions_ = db_.prepare(summary + " WHERE f.no > ? AND f.deleted IS NULL ORDER BY f.no LIMIT ?");
+  named_ = db_.prepare(summary +
+                       " INDEXED BY functions_name WHERE f.name = ?3 AND f.no < ?1 AND f.deleted IS NULL ORDER BY f.no "
+                       "DESC LIMIT ?2");
 }
 
 // ---- tasks ----
@@ -249,13 +251,16 @@ Result<core::Payload> Queries::body(Digest digest) try {
   return read_error(error);
 }
 
-Result<std::vector<FunctionSummary>> Queries::functions(const std::string& cursor, std::uint32_t limit) try {
-  TRY(const std::uint64_t after, parse_cursor(cursor, 0));
-  const Reading reading(functions_);
-  functions_.bind(1, static_cast<std::int64_t>(after)).bind(2, std::min(limit, kListLimit));
+Result<std::vector<FunctionSummary>> Queries::functions(const FunctionFilter& filter) try {
+  constexpr std::uint64_t kLast = std::numeric_limits<std::int64_t>::max();
+  const bool all = filter.name.empty();
+  TRY(const std::uint64_t from, parse_cursor(filter.cursor, all ? 0 : kLast));
+  Statement& row = all ? functions_ : named_;
+  const Reading reading(row);
+  row.bind(1, static_cast<std::int64_t>(std::min(from, kLast))).bind(2, std::min(filter.limit, kListLimit));
+  if (!all) row.bind_text(3, filter.name);
   std::vector<FunctionSummary> page;
-  while (functions_.step()) {
-    const Statement& row = functions_;
+  while (row.step()) {
     page.push_back({FunctionId(row.id(1)),
                     row.text(2),
                     row.digest(3),

@@ -22,7 +22,7 @@ class Queries {
   Result<TaskPage> list(const ListFilter& filter);
   Result<FunctionRecord> function(FunctionId id);
   Result<core::Payload> body(Digest digest);
-  Result<std::vector<FunctionSummary>> functions(const std::string& cursor, std::uint32_t limit);
+  Result<std::vector<FunctionSummary>> functions(const FunctionFilter& filter);
 
  private:
   Result<EndedTask> ended_one(TaskId id, bool with_result);
@@ -32,7 +32,8 @@ class Queries {
 
   Database db_;
   const Blobs& blobs_;
-  Statement ended_, result_, args_facts_, args_, story_, list_, list_group_, function_, body_, body_facts_, functions_;
+  Statement ended_, result_, args_facts_, args_, story_, list_, list_group_, function_, body_, body_facts_, functions_,
+      named_;
 };
 
 // The functions that tasks refer to, by number; shared by those who build tasks from rows.

@@ -57,6 +57,7 @@ RowWriter::RowWriter(Database& db, bool keep_args) : db_(db), keep_args_(keep_ar
   insert_function_ =
       db.prepare("INSERT INTO functions(no, id, name, digest, facts, body_bytes, created, " + kOptionNames +
                  ") VALUES(" + parameters(7 + kOptionColumns) + ") ON CONFLICT DO NOTHING");
+  delete_function_ = db.prepare("UPDATE functions SET deleted = ?2 WHERE id = ?1 AND deleted IS NULL");
   insert_body_ = db.prepare("INSERT INTO bodies(digest, bytes) VALUES(?, ?) ON CONFLICT DO NOTHING");
   find_key_ = db.prepare("SELECT id, body_digest FROM tasks WHERE idempotency_scope = ? AND idempotency_key = ?");
   find_id_ = db.prepare("SELECT 1 FROM tasks WHERE id = ?");
@@ -192,6 +193,11 @@ void RowWriter::write_one(const change::PutFunction& put, Report&) {
   s.bind(5, put.info->facts.pack()).bind(6, number(put.info->body_bytes)).bind(7, put.info->created.ms);
   bind_options(s, 8, put.info->options);
   s.run();
+}
+
+// The row stays, since tasks refer to it.
+void RowWriter::write_one(const change::DeleteFunction& gone, Report&) {
+  delete_function_.bind_id(1, gone.id).bind(2, gone.deleted.ms).run();
 }
 
 }  // namespace treadle::store

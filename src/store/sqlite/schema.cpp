@@ -61,8 +61,14 @@ CREATE TABLE results(
 );
 )sql";
 
+// Functions are found by their names, and may be deleted.
+constexpr const char* kVersion2 = R"sql(
+ALTER TABLE functions ADD COLUMN deleted INTEGER;  -- when; the row stays for the tasks that refer to it
+CREATE INDEX functions_name ON functions(name, no) WHERE deleted IS NULL;
+)sql";
+
 // kSteps[n] brings a file from version n to n + 1. Steps are never changed once released.
-constexpr std::array<const char*, kSchemaVersion> kSteps = {kVersion1};
+constexpr std::array<const char*, kSchemaVersion> kSteps = {kVersion1, kVersion2};
 
 }  // namespace
 

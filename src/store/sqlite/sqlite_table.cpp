@@ -219,10 +219,8 @@ void SqliteTable::read_function(FunctionId id, Done<Result<FunctionRecord>> done
 void SqliteTable::read_body(Digest digest, Done<Result<core::Payload>> done) {
   ask(std::move(done), [digest](Queries& queries) { return queries.body(digest); });
 }
-void SqliteTable::read_functions(std::string cursor, std::uint32_t limit,
-                                 Done<Result<std::vector<FunctionSummary>>> done) {
-  ask(std::move(done),
-      [cursor = std::move(cursor), limit](Queries& queries) { return queries.functions(cursor, limit); });
+void SqliteTable::read_functions(FunctionFilter filter, Done<Result<std::vector<FunctionSummary>>> done) {
+  ask(std::move(done), [filter = std::move(filter)](Queries& queries) { return queries.functions(filter); });
 }
 
 // ---- words ----

@@ -32,8 +32,7 @@ class SqliteTable final : public Table {
   void read_list(ListFilter filter, Done<Result<TaskPage>> done) override;
   void read_function(FunctionId id, Done<Result<FunctionRecord>> done) override;
   void read_body(Digest digest, Done<Result<core::Payload>> done) override;
-  void read_functions(std::string cursor, std::uint32_t limit,
-                      Done<Result<std::vector<FunctionSummary>>> done) override;
+  void read_functions(FunctionFilter filter, Done<Result<std::vector<FunctionSummary>>> done) override;
   Level level() const override;
   std::string describe() const override;
   int wake_fd() const override { return mailbox_.fd(); }

@@ -6,6 +6,8 @@ if call('HEXISTS', key, 'name') == 1 then return 'OK' end
 if apart and call('HEXISTS', key, 'function_body') == 0 then return 'NOBODY' end
 call('HSET', key, 'name', name, 'body_sha256', digest, 'created', now, unpack(ARGV, A + 4))
 if apart then call('PERSIST', key) end
-call('ZADD', P .. 'treadle:functions', call('HINCRBY', META, 'function_seq', 1), id)
+local no = call('HINCRBY', META, 'function_seq', 1)
+call('ZADD', P .. 'treadle:functions', no, id)
+call('ZADD', P .. 'treadle:name:' .. name, no, id)
 call('SET', P .. 'treadle:body:' .. digest, id)
 return 'OK'

@@ -24,8 +24,8 @@ end
 local function has_function(id)
   local known = functions[id]
   if known == nil then
-    local f = call('HMGET', P .. id, 'name', 'body_sha256')
-    known = f[1] and {f[2]}
+    local f = call('HMGET', P .. id, 'name', 'body_sha256', 'deleted')
+    known = f[1] and not f[3] and {f[2]}
     functions[id] = known
   end
   return known
