@@ -59,16 +59,20 @@ TEST(Options, SeveralPythonsAndWhenTheirProcessesAreReplaced) {
   ::unsetenv("TREADLE_PYTHON");  // ./dev sets it
   const Options plain = options(parse_serve({}));
   EXPECT_EQ(plain.executors.pythons, std::vector<std::string>{"python3"});
+  EXPECT_EQ(plain.executors.async_slots, 100u);
   EXPECT_EQ(plain.executors.tasks_each, 100'000u);
   EXPECT_DOUBLE_EQ(plain.executors.age_s, 24 * 3600);
   EXPECT_EQ(plain.executors.memory_each, -1);
-  const Options o = options(parse_worker({"push", "4", "tcp://h:7001", "--python", "a", "--python", "b",
-                                          "--executor-tasks", "5", "--executor-age", "0", "--executor-memory", "0"}));
+  const Options o =
+      options(parse_worker({"push", "4", "tcp://h:7001", "--python", "a", "--python", "b", "--executor-tasks", "5",
+                            "--executor-age", "0", "--executor-memory", "0", "--async-slots", "1000"}));
+  EXPECT_EQ(o.executors.async_slots, 1000u);
   EXPECT_EQ(o.executors.pythons, (std::vector<std::string>{"a", "b"}));
   EXPECT_EQ(o.executors.tasks_each, 5u);
   EXPECT_DOUBLE_EQ(o.executors.age_s, 0);
   EXPECT_EQ(o.executors.memory_each, 0);
   EXPECT_EQ(std::get<int>(parse_serve({"--executor-memory", "-5"})), kExitUsage);
+  EXPECT_EQ(std::get<int>(parse_serve({"--async-slots", "0"})), kExitUsage);
 }
 
 TEST(Options, WorkerTakesTheSeedsArgumentsAndFlags) {

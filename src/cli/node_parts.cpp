@@ -174,6 +174,7 @@ core::SupervisorConfig Node::supervisor_config() {
     config.info.pythons.push_back({static_cast<std::uint8_t>(one.major), static_cast<std::uint8_t>(one.minor),
                                    static_cast<std::uint8_t>(one.micro)});
   const ExecutorOptions& o = options_.executors;
+  config.async_slots = o.async_slots;
   config.executor_tasks = o.tasks_each;
   config.executor_age = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(o.age_s));
   config.executor_memory = o.memory_each >= 0 ? static_cast<std::uint64_t>(o.memory_each)

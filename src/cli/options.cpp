@@ -162,6 +162,11 @@ void add_executors(Form& form) {
                   "environment")
       ->envname("TREADLE_SECRETS_DIR")
       ->check(CLI::ExistingDirectory);
+  form.app
+      .add_option("--async-slots", o.async_slots,
+                  "tasks of one async function that run side by side in one Python process, which takes one slot")
+      ->check(CLI::Range(std::size_t{1}, core::kAsyncSlotsMax))
+      ->capture_default_str();
   form.app.add_option("--executor-tasks", o.tasks_each, "tasks after which a Python process is replaced; 0: never")
       ->capture_default_str();
   form.app

@@ -10,6 +10,7 @@
 #include "cli/commands.h"
 #include "core/limits.h"
 #include "core/policy.h"
+#include "core/supervisor_executor.h"
 
 namespace treadle::cli {
 
@@ -48,8 +49,9 @@ struct ExecutorOptions {
   std::vector<std::string> pythons = {"python3"};  // the first one runs what tells no version
   std::vector<std::string> paths;
   std::vector<std::string> preload;
-  std::string cwd;          // "": this process's
-  std::string secrets_dir;  // "": none
+  std::string cwd;                              // "": this process's
+  std::string secrets_dir;                      // "": none
+  std::size_t async_slots = core::kAsyncSlots;  // tasks of a coroutine function side by side in one executor
   // When an executor is replaced; 0: never for it.
   std::uint64_t tasks_each = core::limits::kExecutorTasks;
   double age_s = std::chrono::duration<double>(core::limits::kExecutorAge).count();

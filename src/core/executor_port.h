@@ -9,6 +9,9 @@
 //  - `seq` numbers the SendTask of one executor from 1 without gaps. TaskDone come in that order, one for each task
 //  that
 //    was neither recalled nor unanswered at ExecutorDied. The executor runs the oldest unanswered one.
+//  - Tasks that are sent as `concurrent` run beside each other, and their TaskDone come in any order. All unanswered
+//  tasks
+//    of an executor are then of one function; the first of them may have been sent before it was known (TaskStarted).
 //  - A recall that took n tokens takes the last n tasks sent: they will not run, and the core may give them to others
 //  at
 //    once. No SendTask may follow for this executor until ExecutorIdle has named the last seq sent.
@@ -63,6 +66,7 @@ struct SendTask {
   Payload args;
   bool mark_output = false;        // its function was seen to write past sys.stdout (TaskDone::output_unmarked)
   bool reads_cloudpickle = false;  // the client can read cloudpickle
+  bool concurrent = false;         // its function is a coroutine function: it may run beside others of it
   Duration time_limit{0};          // 0 = none. For information: the core's clock decides
 };
 
@@ -71,6 +75,13 @@ struct SendTask {
 struct Recall {
   ExecutorNo no{};
   std::uint32_t count = 0;
+};
+
+// Ends one task of those that run beside each other: CancelledError is raised in it. Its TaskDone comes as of any
+// other.
+struct CancelTask {
+  ExecutorNo no{};
+  std::uint64_t seq = 0;
 };
 
 // One signal to the executor process alone. SIGTERM means something only inside user code.
@@ -103,8 +114,8 @@ struct Measure {
 }  // namespace command
 
 using ExecutorCommand =
-    std::variant<command::Spawn, command::SendFunction, command::SendTask, command::Recall, command::Signal,
-                 command::DumpStack, command::Kill, command::Exit, command::Measure>;
+    std::variant<command::Spawn, command::SendFunction, command::SendTask, command::Recall, command::CancelTask,
+                 command::Signal, command::DumpStack, command::Kill, command::Exit, command::Measure>;
 
 // Which pickler made a result, by its number on the wire.
 enum class MadeBy : std::uint8_t { Nothing = 0, Pickle = 1, Dill = 2, Cloudpickle = 3, SafeText = 4 };
@@ -145,6 +156,12 @@ struct NeedFunction {
   std::uint32_t function = 0;
 };
 
+// The function of task `seq`, which runs, is a coroutine function: more of its tasks may be sent, as `concurrent`.
+struct TaskStarted {
+  ExecutorNo no{};
+  std::uint64_t seq = 0;
+};
+
 struct Recalled {
   ExecutorNo no{};
   std::uint32_t taken = 0;
@@ -158,8 +175,8 @@ struct Measured {
   std::uint32_t processes = 0;     // below it, if they were to be counted
 };
 
-// It and everything below it is gone. All its unanswered tasks that were not recalled are unfinished, the oldest one
-// was running (if any).
+// It and everything below it is gone. All its unanswered tasks that were not recalled are unfinished. The oldest one
+// was running (if any); of concurrent ones all but the last `unbegun`.
 struct ExecutorDied {
   ExecutorNo no{};
   bool was_ready = false;
@@ -167,6 +184,7 @@ struct ExecutorDied {
   int wait_status = 0;         // as of wait4
   std::uint64_t peak_rss = 0;  // bytes; 0 = unknown
   std::uint64_t cpu_us = 0;
+  std::uint64_t unbegun = 0;   // tasks sent last of which it took no token
   std::string stack;           // Python stacks: of a fatal signal, or of DumpStack
   std::string output;          // of the task that was running
   std::string gave_up;         // its own last words, if it had some (GAVE_UP)
@@ -189,7 +207,7 @@ struct ZygoteFailed {
 }  // namespace event
 
 using ExecutorEvent =
-    std::variant<event::TaskDone, event::ExecutorReady, event::ExecutorIdle, event::NeedFunction, event::Recalled,
-                 event::Measured, event::ExecutorDied, event::SpawnFailed, event::ZygoteFailed>;
+    std::variant<event::TaskDone, event::ExecutorReady, event::ExecutorIdle, event::NeedFunction, event::TaskStarted,
+                 event::Recalled, event::Measured, event::ExecutorDied, event::SpawnFailed, event::ZygoteFailed>;
 
 }  // namespace treadle::core

@@ -19,6 +19,7 @@ struct CachedFunction {
   Payload body;
   RunMean mean;
   bool mark_output = false;  // it writes past sys.stdout: its tasks are marked, and go to an executor one at a time
+  bool is_async = false;     // a coroutine function: many of its tasks run beside each other in one executor
   Instant wanted_at;         // when it was asked for last; never() = not yet
   std::vector<Work*> waiting;
 

@@ -46,6 +46,7 @@ struct SupervisorConfig {
   std::uint64_t executor_tasks = limits::kExecutorTasks;
   Duration executor_age = limits::kExecutorAge;
   std::uint64_t executor_memory = 0;
+  std::size_t async_slots = kAsyncSlots;  // tasks of a coroutine function that run side by side in one executor
 };
 
 namespace event {
@@ -147,6 +148,7 @@ class Supervisor {
   bool begin(Work& work);
   bool soon_idle(const ExecutorKey& key);
   bool append(Work& work);
+  bool must_be_alone(const Executor& executor, const Work& work) const;
   bool has_room(const Executor& executor, Duration expected) const;
   void fill_from_standby();
   Executor* pick(const Work& work, const ExecutorKey& key);
@@ -161,6 +163,17 @@ class Supervisor {
   void close(Work& work);
   void return_unbegun(Work& work);
   Outcome failure(const Work& work, ErrorKind kind, std::string message) const;
+
+  // supervisor_async.cpp: tasks that run side by side in one executor
+  bool join(Work& work);
+  std::uint32_t joiners(const Executor& executor) const;
+  void begin_beside(Executor& executor, Instant begun);
+  void on(event::TaskStarted& e);
+  void done_beside(Executor& executor, event::TaskDone& done);
+  void answered_ending(Work& work, KillWhy why, const std::string& words, event::TaskDone& done);
+  void look_beside(Executor& executor);
+  void end_beside(Executor& executor, const Work& target, KillWhy why, std::string words = {});
+  void end_unfinished_beside(Executor& executor, const event::ExecutorDied& died);
 
   // supervisor_executors.cpp: processes come and go
   void on(event::ExecutorReady& e);
@@ -187,16 +200,18 @@ class Supervisor {
   void settle_place(Executor& executor);
   void begin_front(Executor& executor, Instant begun);
   void unpipe(Executor& executor, const Executor::Piped& piped);
+  void came_to_rest(Executor& executor);
   std::uint32_t usable_slots() const;
   void gone(Executor& executor);
 
   // supervisor_blame.cpp: who pays for a death
   void on(event::ExecutorDied& e);
   void end_unfinished(Executor& executor, const event::ExecutorDied& died);
-  void blame(Executor& executor, Work& work, const event::ExecutorDied& died);
+  void blame(Executor& executor, Work& work, const event::ExecutorDied& died, bool first_and_alone);
   void lose(Work& work, std::string why);
   void add_last_words(const Executor& executor, const event::ExecutorDied& died, Outcome& outcome);
   void end_killed(Executor& executor, Work& work, const event::ExecutorDied& died);
+  Outcome verdict(const Work& work, KillWhy why, const std::string& words);
 
   // supervisor_watch.cpp: what tasks take, and what they leave behind
   void on(event::Measured& e);
@@ -211,6 +226,7 @@ class Supervisor {
   bool recall_standby(Executor& executor);
   void want_kill(Executor& executor, Work& target, KillWhy why, std::string words = {});
   void go_on_with_kill(Executor& executor);
+  Duration grace(KillWhy why) const;
   void terminate(Executor& executor);
   void kill_tree(Executor& executor);
   void drain_waiting();

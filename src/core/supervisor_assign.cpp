@@ -20,7 +20,7 @@ void Supervisor::hand_out() {
   idle_by_ = Instant::never();
   for (std::size_t i = 0; i < ready_.size() && i < kLookAhead;) {
     Work& work = *ready_[i];
-    if (begin(work) || append(work)) {
+    if (join(work) || begin(work) || append(work)) {
       ready_.erase(ready_.begin() + static_cast<std::ptrdiff_t>(i));
     } else if (busy_.size() >= slots_) {
       return;  // no way past the oldest: order is kept
@@ -39,10 +39,15 @@ bool Supervisor::begin(Work& work) {
   Executor* executor = pick(work, key);
   if (!executor && (soon_idle(key) || !may_spawn())) return false;
   if (!executor) executor = &spawn(key);
-  executor->exclusive =
-      work.at_most_once() || work.attempt.suspect || work.function->mark_output || key.isolation == Isolation::Fresh;
+  executor->exclusive = must_be_alone(*executor, work);
   send(*executor, work);
   return true;
+}
+
+// Nothing may be sent behind it, or beside it. What is looked at while it runs is looked at for one task.
+bool Supervisor::must_be_alone(const Executor& executor, const Work& work) const {
+  if (work.attempt.suspect || executor.key.isolation == Isolation::Fresh) return true;
+  return work.function->is_async ? executor.watched() : work.at_most_once() || work.function->mark_output;
 }
 
 // One that has ended its task and owes an IDLE for what was recalled says it at once: that is no reason for a new
@@ -78,13 +83,15 @@ Executor* Supervisor::pick(const Work& work, const ExecutorKey& key) {
 
 // Puts it behind another one inside an executor, when all slots are taken.
 bool Supervisor::append(Work& work) {
-  if (busy_.size() < slots_ || work.at_most_once() || work.attempt.suspect || work.function->mark_output) return false;
+  if (busy_.size() < slots_ || work.at_most_once() || work.attempt.suspect) return false;
+  if (work.function->mark_output || work.function->is_async) return false;
   const ExecutorKey key = key_for(work);
   if (key.isolation == Isolation::Fresh) return false;
   for (std::size_t i = 0; i < busy_.size(); ++i) {
     const std::size_t at = (next_busy_ + i) % busy_.size();
     Executor& executor = *busy_[at];
     if (!executor.ready_for_task() || executor.exclusive || executor.begun == Instant::never()) continue;
+    if (executor.side_by_side()) continue;
     if (!has_room(executor, estimate(work))) continue;
     if (executor.pipe.size() >= limits::kMaxPrefetchPerSlot ||
         executor.pipe_bytes + work.attempt.args.bytes.size() > kPipeBytes)
@@ -114,6 +121,7 @@ void Supervisor::fill_from_standby() {
   for (Executor* executor : busy_) {
     if (free == 0) return;
     if (executor->pipe_work <= limits::kPipeWork || !executor->ready_for_task()) continue;
+    if (executor->side_by_side()) continue;
     free -= recall_standby(*executor) ? 1 : 0;
   }
 }
@@ -152,7 +160,11 @@ void Supervisor::send(Executor& executor, Work& work) {
   executor.last_function = function.number;
   const Attempt& attempt = work.attempt;
   const Duration expected = estimate(work);
-  executor.pipe.push_back({&work, ++executor.last_seq, expected});
+  Executor::Piped& piped = executor.pipe.emplace_back();
+  piped.work = &work;
+  piped.seq = ++executor.last_seq;
+  piped.estimate = expected;
+  if (function.is_async) executor.async_function = function.number;
   executor.pipe_work += expected;
   executor.pipe_bytes += attempt.args.bytes.size();
   ++piped_;
@@ -160,7 +172,9 @@ void Supervisor::send(Executor& executor, Work& work) {
   work.executor = &executor;
   const bool cloudpickle = function.body.facts.names_cloudpickle || attempt.args.facts.names_cloudpickle;
   command(command::SendTask{executor.no, executor.last_seq, function.number, attempt.task, attempt.number, attempt.args,
-                            function.mark_output, cloudpickle, attempt.time_limit});
+                            function.mark_output && !function.is_async, cloudpickle, function.is_async,
+                            attempt.time_limit});
+  if (executor.side_by_side()) return begin_beside(executor, now_);
   if (executor.pipe.size() > 1) {
     watch(executor);
     return;

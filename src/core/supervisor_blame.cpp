@@ -33,6 +33,7 @@ void Supervisor::on(event::ExecutorDied& e) {
 
 void Supervisor::end_unfinished(Executor& executor, const event::ExecutorDied& died) {
   if (executor.pipe.empty()) return;
+  if (executor.side_by_side()) return end_unfinished_beside(executor, died);
   const bool decided = executor.kill >= Executor::KillStage::Terminated && executor.kill_target;
   if (!decided && executor.begun == Instant::never()) return;  // it was not ready yet: nothing has begun
   auto at = executor.pipe.begin();
@@ -45,22 +46,21 @@ void Supervisor::end_unfinished(Executor& executor, const event::ExecutorDied& d
   } else if (died.guard_lost) {
     lose(*piped.work, "the process above its executor died");
   } else {
-    blame(executor, *piped.work, died);
+    blame(executor, *piped.work, died, executor.tasks_done == 0);
   }
 }
 
-void Supervisor::blame(Executor& executor, Work& work, const event::ExecutorDied& died) {
+void Supervisor::blame(Executor& executor, Work& work, const event::ExecutorDied& died, bool first_and_alone) {
   const std::string words = death_words(died);
   Outcome outcome = failure(work, ErrorKind::Crashed, words);
   add_last_words(executor, died, outcome);
-  const bool alone_and_first = executor.tasks_done == 0;
   trail("task.crashed", "task=" + to_string(work.attempt.task) + " attempt=" + std::to_string(work.attempt.number) +
-                            " verdict=" + (alone_and_first ? "blamed" : "suspect") + " why=\"" + words + "\"");
-  ++(alone_and_first ? counters_.blamed : counters_.suspects);
+                            " verdict=" + (first_and_alone ? "blamed" : "suspect") + " why=\"" + words + "\"");
+  ++(first_and_alone ? counters_.blamed : counters_.suspects);
   if (work.at_most_once()) {
     end(work, std::move(outcome));
   } else {
-    give_back(work, alone_and_first ? GiveBack::Killed : GiveBack::Suspect, words, std::move(outcome));
+    give_back(work, first_and_alone ? GiveBack::Killed : GiveBack::Suspect, words, std::move(outcome));
   }
 }
 
@@ -85,32 +85,33 @@ void Supervisor::add_last_words(const Executor& executor, const event::ExecutorD
 }
 
 void Supervisor::end_killed(Executor& executor, Work& work, const event::ExecutorDied& died) {
-  Outcome outcome;
-  switch (executor.kill_why) {
-    case KillWhy::Drain: lose(work, "its worker was stopped"); return;
-    case KillWhy::TimeLimit:
-      ++counters_.timeouts;
-      outcome = failure(work, ErrorKind::Timeout,
-                        "the time limit of " + seconds(work.attempt.time_limit) + " passed; the function was ended");
-      break;
-    case KillWhy::Cancel:
-      ++counters_.cancelled;
-      outcome = failure(work, ErrorKind::Cancelled, "it was cancelled while it ran; the function was ended");
-      break;
-    case KillWhy::Allowance:
-    case KillWhy::Processes:
-      ++counters_.over_limits;
-      outcome = failure(work, ErrorKind::LimitExceeded, executor.kill_words + "; the function was ended");
-      break;
-    case KillWhy::MemoryLimit:
-      ++counters_.out_of_memory;
-      outcome = failure(work, ErrorKind::OutOfMemory,
-                        "it used more memory than its limit of " + std::to_string(work.attempt.memory_limit >> 20) +
-                            " MiB; the function was ended");
-      break;
-  }
+  if (executor.kill_why == KillWhy::Drain) return lose(work, "its worker was stopped");
+  Outcome outcome = verdict(work, executor.kill_why, executor.kill_words);
   add_last_words(executor, died, outcome);
   end(work, std::move(outcome));
+}
+
+// What is said of a task that was ended; not for KillWhy::Drain, which blames nobody.
+Outcome Supervisor::verdict(const Work& work, KillWhy why, const std::string& words) {
+  switch (why) {
+    case KillWhy::TimeLimit:
+      ++counters_.timeouts;
+      return failure(work, ErrorKind::Timeout,
+                     "the time limit of " + seconds(work.attempt.time_limit) + " passed; the function was ended");
+    case KillWhy::Cancel:
+      ++counters_.cancelled;
+      return failure(work, ErrorKind::Cancelled, "it was cancelled while it ran; the function was ended");
+    case KillWhy::MemoryLimit:
+      ++counters_.out_of_memory;
+      return failure(work, ErrorKind::OutOfMemory,
+                     "it used more memory than its limit of " + std::to_string(work.attempt.memory_limit >> 20) +
+                         " MiB; the function was ended");
+    case KillWhy::Allowance:
+    case KillWhy::Processes:
+    case KillWhy::Drain: break;
+  }
+  ++counters_.over_limits;
+  return failure(work, ErrorKind::LimitExceeded, words + "; the function was ended");
 }
 
 }  // namespace treadle::core

@@ -13,6 +13,9 @@
 
 namespace treadle::core {
 
+inline constexpr std::size_t kAsyncSlots = 100;  // default of --async-slots
+inline constexpr std::size_t kAsyncSlotsMax = 10'000;
+
 enum class KillWhy : std::uint8_t { TimeLimit, Cancel, MemoryLimit, Allowance, Processes, Drain };
 
 struct Executor {
@@ -27,6 +30,20 @@ struct Executor {
     Work* work;
     std::uint64_t seq;
     Duration estimate;
+    // Of a task that runs beside others (Executor::side_by_side):
+    Instant begun = Instant::never();
+    bool reported = false;  // that it runs
+    bool ending = false;    // its end is decided: it was asked to end, and its executor is killed at end_by
+    KillWhy why = KillWhy::TimeLimit;
+    Instant end_by = Instant::never();
+
+    Instant due() const {
+      if (begun == Instant::never()) return begun;
+      if (ending) return end_by;
+      Instant next = reported ? Instant::never() : begun + limits::kStartReportDelay;
+      const Duration limit = work->attempt.time_limit;
+      return limit > Duration{0} ? std::min(next, begun + limit) : next;
+    }
   };
   static constexpr std::size_t kFunctionsRemembered = 256;
   static constexpr Duration kIdleAnswer = 10s;  // an executor that has nothing to do says IDLE at once
@@ -47,6 +64,10 @@ struct Executor {
   int recalls_asked = 0;          // not answered yet
   bool awaits_idle = false;       // a recall took something: no task before IDLE has named last_seq
   Instant awaits_idle_since;
+
+  // Not 0: all that is in the pipe is of this coroutine function and runs side by side, on the executor's event loop.
+  std::uint32_t async_function = 0;
+  Instant async_due = Instant::never();  // no task that runs side by side has to be looked at before it
 
   Instant begun = Instant::never();      // of the first in the pipe; never: not ready yet
   Instant recall_at = Instant::never();  // what stands behind it is taken back then; never: it was
@@ -75,6 +96,7 @@ struct Executor {
   bool ready_for_task() const {
     return state != State::Leaving && kill == KillStage::None && recalls_asked == 0 && !awaits_idle;
   }
+  bool side_by_side() const { return async_function != 0 && begun != Instant::never(); }
   bool knows(std::uint32_t function) const { return function == last_function || functions.contains(function); }
   // What the running task takes has to be looked at.
   bool watched() const {
@@ -88,6 +110,7 @@ struct Executor {
     if (state == State::Starting) next = std::min(next, start_by);
     if (pipe.empty()) return awaits_idle ? std::min(next, awaits_idle_since + kIdleAnswer) : next;
     if (begun == Instant::never()) return next;
+    if (side_by_side()) return std::min({next, async_due, measure_at});
     if (pipe.size() > 1) next = std::min(next, recall_at);
     if (!reported_long) next = std::min(next, begun + (reported ? limits::kLongTask : limits::kStartReportDelay));
     const Duration limit = pipe.front().work->attempt.time_limit;

@@ -135,7 +135,16 @@ void Supervisor::begin_front(Executor& executor, Instant begun) {
   executor.cpu_base_known = false;
   if (executor.key.allowance.cpu_ms > 0) executor.measure_at = begun;  // what others before it took is not its
   ++counters_.begun;
+  executor.pipe.front().begun = begun;
+  executor.async_due = executor.pipe.front().due();
   watch(executor);
+}
+
+// Nothing is in its pipe any more.
+void Supervisor::came_to_rest(Executor& executor) {
+  executor.begun = Instant::never();
+  executor.exclusive = false;
+  executor.async_function = 0;
 }
 
 // Takes one out of the accounts of the pipe; the caller takes it out of the pipe.
@@ -163,6 +172,7 @@ void Supervisor::on(event::ExecutorReady& e) {
 
 void Supervisor::on(event::TaskDone& e) {
   Executor* executor = find(e.no);
+  if (executor && executor->side_by_side()) return done_beside(*executor, e);
   if (!executor || executor->pipe.empty() || executor->pipe.front().seq != e.seq) return;
   const Executor::Piped done = executor->pipe.front();
   if (executor->kill >= Executor::KillStage::Terminated && executor->kill_target == done.work) {
@@ -199,8 +209,7 @@ void Supervisor::count_run(Executor& executor, Work& work, const event::TaskDone
   executor.cpu_done_us += measures.cpu_us;
   ++counters_.done;
   if (executor.pipe.empty()) {
-    executor.begun = Instant::never();
-    executor.exclusive = false;
+    came_to_rest(executor);
     executor.awaits_idle_since = now_;  // it could not say it before
   } else {
     begin_front(executor, std::clamp(Instant{measures.finished_ns}, begun, now_));
@@ -240,10 +249,7 @@ void Supervisor::on(event::Recalled& e) {
     executor->awaits_idle_since = now_;
     trail("task.recalled", name(*executor) + " tasks=" + std::to_string(taken));
   }
-  if (executor->pipe.empty()) {
-    executor->begun = Instant::never();
-    executor->exclusive = false;
-  }
+  if (executor->pipe.empty()) came_to_rest(*executor);
   go_on_with_kill(*executor);
   settle_place(*executor);
 }

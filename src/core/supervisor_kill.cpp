@@ -48,6 +48,7 @@ void Supervisor::look_at(Executor& executor) {
     return;
   }
   if (executor.begun == Instant::never()) return;
+  if (executor.side_by_side()) return look_beside(executor);
   Work& front = *executor.pipe.front().work;
   const Duration ran = now_ - executor.begun;
   if (!executor.reported && ran >= limits::kStartReportDelay) {
@@ -66,6 +67,7 @@ void Supervisor::look_at(Executor& executor) {
 
 void Supervisor::want_kill(Executor& executor, Work& target, KillWhy why, std::string words) {
   if (executor.kill != Executor::KillStage::None) return;
+  if (executor.side_by_side()) return end_beside(executor, target, why, std::move(words));
   executor.kill = Executor::KillStage::Wanted;
   executor.kill_target = &target;
   executor.kill_why = why;
@@ -92,11 +94,13 @@ void Supervisor::go_on_with_kill(Executor& executor) {
   }
 }
 
+Duration Supervisor::grace(KillWhy why) const { return why == KillWhy::Processes ? kTooManyGrace : config_.kill_grace; }
+
 void Supervisor::terminate(Executor& executor) {
   if (executor.kill_why != KillWhy::Drain) command(command::DumpStack{executor.no});
   command(command::Signal{executor.no, kSigterm});
   executor.kill = Executor::KillStage::Terminated;
-  executor.kill_at = now_ + (executor.kill_why == KillWhy::Processes ? kTooManyGrace : config_.kill_grace);
+  executor.kill_at = now_ + grace(executor.kill_why);
   watch(executor);
 }
 
@@ -119,13 +123,17 @@ void Supervisor::drain_waiting() {
     take_out_of_queue(*work);
     give_back(*work, GiveBack::Unstarted);
   }
-  for (Executor* executor : busy_) recall(*executor, executor->pipe.size());
+  for (Executor* executor : busy_) {
+    if (!executor->side_by_side()) recall(*executor, executor->pipe.size());
+  }
 }
 
 void Supervisor::kill_for_drain() {
   drain_until_ = Instant::never();
-  for (Executor* executor : std::vector<Executor*>(busy_))
-    want_kill(*executor, *executor->pipe.front().work, KillWhy::Drain);
+  for (Executor* executor : std::vector<Executor*>(busy_)) {
+    const std::size_t running = executor->side_by_side() ? executor->pipe.size() : 1;
+    for (std::size_t i = 0; i < running; ++i) want_kill(*executor, *executor->pipe[i].work, KillWhy::Drain);
+  }
 }
 
 }  // namespace treadle::core

@@ -79,7 +79,10 @@ void Supervisor::take_registration(const DispatcherMessage& message) {
   outcomes_.say_all_again();
   functions_.ask_again();
   for (const Executor* executor : busy_) {
-    if (executor->reported) started_.push_back(executor->pipe.front().work->attempt.token);
+    for (const Executor::Piped& piped : executor->pipe) {
+      const bool front = &piped == &executor->pipe.front();
+      if (piped.reported || (front && executor->reported)) started_.push_back(piped.work->attempt.token);
+    }
   }
   trail("worker.registered", "session=" + to_string(session_) + " held=" + std::to_string(works_.size()));
 }
@@ -168,6 +171,7 @@ void Supervisor::take_revoke(const Revoke& revoke) {
     want_kill(executor, *work, KillWhy::Cancel);
     return;
   }
+  if (executor.side_by_side()) return;  // it has begun
   const auto at =
       std::find_if(executor.pipe.begin(), executor.pipe.end(), [&](const auto& piped) { return piped.work == work; });
   if (at != executor.pipe.begin() || executor.begun == Instant::never()) {
@@ -237,7 +241,8 @@ bool Supervisor::something_to_say() const {
 void Supervisor::fill_started(WorkerMessage& message) {
   for (const Token token : std::exchange(started_, {})) {
     const Work* work = works_.find(token);
-    if (work && work->place == Place::Piped && work->executor->pipe.front().work == work)
+    if (!work || work->place != Place::Piped) continue;
+    if (work->executor->side_by_side() || work->executor->pipe.front().work == work)
       message.started.push_back(work->held());
   }
 }
@@ -248,12 +253,19 @@ Supervisor::Credit Supervisor::credit() const {
   const std::uint32_t usable = usable_slots();
   const std::uint32_t free = usable > used ? usable - used : 0;
   std::uint32_t room = free * prefetch_for(mean_, Duration{0});
+  std::uint32_t beside = 0;  // tasks that run though they hold no slot
   for (const Executor* executor : busy_) {
     if (executor->kill != Executor::KillStage::None) continue;
+    if (executor->side_by_side()) {
+      room += joiners(*executor);
+      beside += static_cast<std::uint32_t>(executor->pipe.size() - 1);
+      continue;
+    }
     room += prefetch_for(mean_, executor->begun == Instant::never() ? Duration{0} : now_ - executor->begun);
   }
   const auto waiting = static_cast<std::uint32_t>(ready_.size() + needing_body_);
-  const std::uint32_t beyond = (waiting > free ? waiting - free : 0) + static_cast<std::uint32_t>(piped_) - used;
+  const std::uint32_t beyond =
+      (waiting > free ? waiting - free : 0) + static_cast<std::uint32_t>(piped_) - used - beside;
   return {free > waiting ? free - waiting : 0, room > beyond ? room - beyond : 0};
 }
 

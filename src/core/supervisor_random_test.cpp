@@ -27,6 +27,9 @@ TEST(SupervisorRandom, EachAttemptEndsOnceAndSlotsAreNeverOversold) {
   EXPECT_GT(tally.timeouts, kSeeds);
   EXPECT_GT(tally.cancelled, kSeeds);
   EXPECT_GT(tally.cut_by_sigterm, kSeeds);
+  EXPECT_GT(tally.beside, kSeeds * 5);
+  EXPECT_GT(tally.cut_by_cancel, kSeeds / 10);
+  EXPECT_GT(tally.victims, kSeeds / 10);
   EXPECT_GT(tally.suspects, kSeeds);
   EXPECT_GT(tally.blamed, kSeeds / 10);
   EXPECT_GT(tally.unstarted, kSeeds);

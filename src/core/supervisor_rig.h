@@ -48,10 +48,12 @@ struct FakeExecutor {
     std::uint64_t seq = 0;
     std::uint32_t function = 0;
     TaskId task;
+    bool concurrent = false;
   };
   ExecutorKey key;
   bool ready = false, exiting = false, killed = false, dumped = false;
   int signals = 0;
+  std::vector<std::uint64_t> cancelled;  // seqs
   std::uint64_t last_seq = 0;
   std::deque<Task> tasks;  // sent, not answered, not recalled; the first one runs if `begun`
   bool begun = false;
@@ -166,6 +168,20 @@ class Rig {
     step(ExecutorEvent{std::move(done)});
     turn();
   }
+  // Attempt n, which runs beside others in this executor, ends.
+  void finish_task(std::uint32_t no, std::uint64_t n, event::TaskDone done = {}) {
+    FakeExecutor& executor = executors.at(no);
+    done.no = ExecutorNo{no};
+    done.seq = task(n).seq;
+    std::erase_if(executor.tasks, [&](const FakeExecutor::Task& one) { return one.task.lo == n; });
+    step(ExecutorEvent{std::move(done)});
+    turn();
+  }
+  // The function of the task in front is a coroutine function.
+  void started_async(std::uint32_t no) {
+    step(ExecutorEvent{event::TaskStarted{ExecutorNo{no}, executors.at(no).tasks.front().seq}});
+    turn();
+  }
   void idle(std::uint32_t no) {
     step(ExecutorEvent{event::ExecutorIdle{ExecutorNo{no}, executors.at(no).last_seq}});
     turn();
@@ -187,6 +203,12 @@ class Rig {
       }
     }
     return 0;
+  }
+
+  // As it was sent to the executor that has it.
+  const FakeExecutor::Task& task(std::uint64_t n) const {
+    const auto& tasks = executors.at(runner(n)).tasks;
+    return *std::find_if(tasks.begin(), tasks.end(), [&](const auto& one) { return one.task.lo == n; });
   }
 
   // ---- what was said ----
@@ -232,7 +254,7 @@ class Rig {
   void run(command::SendTask& c, SupervisorEffects&) {
     FakeExecutor& executor = at(c.no);
     executor.last_seq = c.seq;
-    executor.tasks.push_back({c.seq, c.function, c.task});
+    executor.tasks.push_back({c.seq, c.function, c.task, c.concurrent});
     executor.begun = executor.ready;
   }
   void run(command::Recall& c, SupervisorEffects& effects) {
@@ -245,6 +267,7 @@ class Rig {
     supervisor.step(now, ExecutorEvent{event::Recalled{c.no, static_cast<std::uint32_t>(taken)}}, effects);
     answered_ = true;
   }
+  void run(command::CancelTask& c, SupervisorEffects&) { at(c.no).cancelled.push_back(c.seq); }
   void run(command::Signal& c, SupervisorEffects&) { ++at(c.no).signals; }
   void run(command::DumpStack& c, SupervisorEffects&) { at(c.no).dumped = true; }
   void run(command::Kill& c, SupervisorEffects&) { at(c.no).killed = true; }

@@ -4,6 +4,7 @@ namespace treadle::core::testing_world {
 namespace {
 
 constexpr Duration kGrace = 20ms;
+constexpr std::size_t kAsyncSlots = 5;
 constexpr int kSegv = 11, kKill = 9, kTerm = 15;
 
 SupervisorConfig config_of(std::uint32_t slots) {
@@ -15,6 +16,7 @@ SupervisorConfig config_of(std::uint32_t slots) {
   config.kill_grace = kGrace;
   config.executor_tasks = 50;
   config.executor_start = 30ms;
+  config.async_slots = kAsyncSlots;
   return config;
 }
 
@@ -34,7 +36,7 @@ World::World(std::uint64_t seed, int tasks, Tally& tally)
     Attempt& a = task.attempt;
     a.task = TaskId{Uuid{1, token}};
     a.token = Token{token};
-    a.body_digest.words[0] = 1 + rng_.below(3);
+    a.body_digest.words[0] = 1 + rng_.below(4);
     // Mostly each function takes about as long each time, now and then another time altogether.
     task.takes = rng_.chance(0.9) ? kTakes[a.body_digest.words[0] * 2 - 1] : kTakes[rng_.below(8)];
     task.crashes = rng_.chance(0.03);
@@ -117,7 +119,7 @@ void World::carry_out(SupervisorEffects& effects) {
 
 void World::check_slots() {
   std::size_t running = 0;
-  for (const auto& [no, process] : processes_) running += process.running != 0 ? 1 : 0;
+  for (const auto& [no, process] : processes_) running += process.running != 0 || !process.beside.empty() ? 1 : 0;
   if (running > slots_) broken("slots oversold: " + std::to_string(running) + " tasks run");
 }
 
@@ -172,10 +174,12 @@ void World::obey(const command::SendTask& c) {
   const Task& task = tasks_.at(c.task.lo);
   if (process->key.isolation != task.attempt.isolation) broken("a task went to an executor of another key");
   if (task.attempt.suspect && process->runs > 0) broken("a suspect is not the first to run in its executor");
-  if (task.attempt.delivery == Delivery::AtMostOnce && !process->frames.empty())
+  if (c.concurrent && !task.is_async()) broken("a task was sent as concurrent, and its function is not async");
+  if (!c.concurrent && !process->beside.empty()) broken("a task was sent behind those that run side by side");
+  if (task.attempt.delivery == Delivery::AtMostOnce && !process->frames.empty() && !c.concurrent)
     broken("an at-most-once task waits behind another");
   ++process->tokens;
-  process->frames.emplace_back(c.seq, c.task.lo);
+  process->frames.push_back({c.seq, c.task.lo, c.concurrent});
   if (process->ready && process->running == 0) {
     const std::uint64_t epoch = ++process->epoch;
     const auto no = static_cast<std::uint32_t>(c.no);
@@ -199,26 +203,17 @@ void World::next(std::uint32_t no) {
   Process* process = find(ExecutorNo{no});
   if (!process || !process->ready || process->running != 0) return;
   if (process->frames.empty()) {
-    if (process->exiting) die(no, 0);
+    if (process->exiting && process->beside.empty()) die(no, 0);
     return;
   }
-  if (process->tokens == 0) {
-    hear(no, event::ExecutorIdle{ExecutorNo{no}, process->frames.back().first});
-    process->frames.clear();
-    if (process->exiting) die(no, 0);
-    return;
-  }
-  --process->tokens;
-  std::tie(process->running_seq, process->running) = process->frames.front();
+  const Frame frame = process->frames.front();
+  if (tasks_.at(frame.token).is_async()) return begin_beside(no, *process);
+  if (!process->beside.empty() || drops_what_was_recalled(no, *process)) return;
+  process->running_seq = frame.seq;
+  process->running = frame.token;
   process->frames.pop_front();
   process->began = now_;
-  ++process->runs;
-  Task& task = tasks_.at(process->running);
-  ++tally_.runs;
-  if (++task.starts > 1) broken(text(task.attempt.token) + " was begun twice");
-  if (!task.end.empty()) broken(text(task.attempt.token) + " began after its end");
-  check_slots();
-  if (task.takes > 1s) ++tally_.hangs;
+  const Task& task = begin(*process, frame.token);
   const std::uint64_t epoch = ++process->epoch;
   after(task.takes, [this, no, epoch, crashes = task.crashes] {
     Process* p = find(ExecutorNo{no});
@@ -232,29 +227,98 @@ void World::next(std::uint32_t no) {
   });
 }
 
+bool World::drops_what_was_recalled(std::uint32_t no, Process& process) {
+  if (process.tokens > 0) {
+    --process.tokens;
+    return false;
+  }
+  hear(no, event::ExecutorIdle{ExecutorNo{no}, process.frames.back().seq});
+  process.frames.clear();
+  if (process.exiting && process.beside.empty()) die(no, 0);
+  return true;
+}
+
+World::Task& World::begin(Process& process, std::uint64_t token) {
+  ++process.runs;
+  Task& task = tasks_.at(token);
+  ++tally_.runs;
+  if (++task.starts > 1) broken(text(task.attempt.token) + " was begun twice");
+  if (!task.end.empty()) broken(text(task.attempt.token) + " began after its end");
+  check_slots();
+  if (task.takes > 1s) ++tally_.hangs;
+  return task;
+}
+
+// On the event loop: each has an end of its own.
+void World::begin_beside(std::uint32_t no, Process& process) {
+  const Frame frame = process.frames.front();
+  if (!process.beside.empty() && !frame.concurrent) return;  // it waits until they have ended
+  if (drops_what_was_recalled(no, process)) return;
+  process.frames.pop_front();
+  process.beside[frame.seq] = {frame.token, now_};
+  const Task& task = begin(process, frame.token);
+  if (!frame.concurrent) hear(no, event::TaskStarted{ExecutorNo{no}, frame.seq});
+  if (process.beside.size() > 1) ++tally_.beside;
+  if (process.beside.size() > kAsyncSlots) broken("more tasks run side by side than may");
+  if (task.attempt.suspect && process.beside.size() > 1) broken("a suspect is not alone");
+  after(task.takes, [this, no, seq = frame.seq, crashes = task.crashes] {
+    Process* p = find(ExecutorNo{no});
+    if (!p || !p->beside.contains(seq)) return;
+    if (crashes) {
+      ++tally_.crashes;
+      die(no, kSegv);
+    } else {
+      finish_beside(no, seq, false);
+    }
+  });
+  next(no);
+}
+
+void World::finish_beside(std::uint32_t no, std::uint64_t seq, bool cut) {
+  const auto node = processes_.at(no).beside.extract(seq);
+  answer(no, seq, node.mapped().token, node.mapped().began, cut);
+  next(no);
+}
+
 void World::finish(std::uint32_t no, bool cut) {
   Process& process = processes_.at(no);
-  Task& task = tasks_.at(process.running);
+  const std::uint64_t token = std::exchange(process.running, 0);
+  ++process.epoch;
+  answer(no, process.running_seq, token, process.began, cut);
+  next(no);
+}
+
+void World::answer(std::uint32_t no, std::uint64_t seq, std::uint64_t token, Instant began, bool cut) {
+  Task& task = tasks_.at(token);
   const Duration limit = task.attempt.time_limit;
-  if (limit > Duration{0} && now_ - process.began > limit + 2 * kGrace + 10ms)
+  if (limit > Duration{0} && now_ - began > limit + 2 * kGrace + 10ms)
     broken(text(task.attempt.token) + " ran far beyond its limit");
   task.returned = !cut;
   event::TaskDone done;
   done.no = ExecutorNo{no};
-  done.seq = process.running_seq;
+  done.seq = seq;
   done.outcome.kind = cut ? ErrorKind::FunctionFailed : ErrorKind::None;
-  done.outcome.measures.started_ns = process.began.ns;
+  done.outcome.measures.started_ns = began.ns;
   done.outcome.measures.finished_ns = now_.ns;
   done.recycle = rng_.chance(0.01);
-  process.running = 0;
-  ++process.epoch;
   hear(no, std::move(done));
-  next(no);
+}
+
+void World::obey(const command::CancelTask& c) {
+  after(between(1us, 30us), [this, c] {
+    Process* process = find(c.no);
+    const auto it = process ? process->beside.find(c.seq) : decltype(process->beside.begin()){};
+    if (!process || it == process->beside.end() || !tasks_.at(it->second.token).minds_sigterm) return;
+    ++tally_.cut_by_cancel;
+    finish_beside(static_cast<std::uint32_t>(c.no), c.seq, true);
+  });
 }
 
 void World::obey(const command::Signal& c) {
   Process* process = find(c.no);
-  if (!process || process->running == 0 || c.signal != kTerm || !tasks_.at(process->running).minds_sigterm) return;
+  if (!process || c.signal != kTerm) return;
+  if (process->beside.size() == 1) return obey(command::CancelTask{c.no, process->beside.begin()->first});
+  if (process->running == 0 || !tasks_.at(process->running).minds_sigterm) return;
   ++tally_.cut_by_sigterm;
   finish(static_cast<std::uint32_t>(c.no), true);
 }
@@ -273,12 +337,17 @@ void World::die(std::uint32_t no, int status) {
   if (!process) return;
   process->dead = true;
   process->running = 0;
+  for (const auto& [seq, one] : process->beside) {
+    if (status == kKill) tasks_.at(one.token).victim = true;
+  }
   ++process->epoch;
   event::ExecutorDied died;
   died.no = ExecutorNo{no};
   died.was_ready = process->ready;
   died.exited = true;
   died.wait_status = status;
+  died.unbegun = process->tokens;
+  process->beside.clear();
   hear(no, std::move(died));
 }
 

@@ -19,6 +19,7 @@ namespace treadle::core::testing_world {
 struct Tally {  // over all seeds: every kind of trouble must have struck
   std::uint64_t tasks = 0, runs = 0, crashes = 0, hangs = 0, start_failures = 0, lost = 0, doubled = 0, sessions = 0;
   std::uint64_t recalled = 0, timeouts = 0, cancelled = 0, suspects = 0, blamed = 0, unstarted = 0, cut_by_sigterm = 0;
+  std::uint64_t beside = 0, cut_by_cancel = 0, victims = 0;  // of tasks that run side by side
 };
 
 class World {
@@ -35,14 +36,26 @@ class World {
     std::uint64_t sent_in = 0;  // number of the message that carried it; 0 = it is to be given
     int starts = 0;
     bool returned = false, settled = false;
+    bool victim = false;  // ran beside a task whose end took the process along
+    bool is_async() const { return attempt.body_digest.words[0] == kAsyncFunction; }
     std::string end;  // how it was said to have ended; must never change
   };
+  struct Frame {
+    std::uint64_t seq, token;  // of the attempt
+    bool concurrent;
+  };
+  struct Beside {
+    std::uint64_t token;
+    Instant began;
+  };
+  static constexpr std::uint64_t kAsyncFunction = 4;
   struct Process {
     ExecutorKey key;
     bool ready = false, exiting = false, dead = false;
     std::uint64_t tokens = 0, last_seq = 0, runs = 0;
-    std::deque<std::pair<std::uint64_t, std::uint64_t>> frames;  // seq, token of the attempt
-    std::uint64_t running = 0;                                   // token of the attempt; 0 = outside user code
+    std::deque<Frame> frames;
+    std::map<std::uint64_t, Beside> beside;  // by seq: what runs side by side
+    std::uint64_t running = 0;               // token of the attempt; 0 = outside user code
     std::uint64_t running_seq = 0;
     Instant began;
     bool owes_idle = false;   // from a recall until the supervisor has heard IDLE
@@ -76,8 +89,14 @@ class World {
   void obey(const command::Kill& c);
   void obey(const command::Exit& c);
   void obey(const command::Measure&) {}
+  void obey(const command::CancelTask& c);
   void next(std::uint32_t no);
+  bool drops_what_was_recalled(std::uint32_t no, Process& process);
+  Task& begin(Process& process, std::uint64_t token);
+  void begin_beside(std::uint32_t no, Process& process);
   void finish(std::uint32_t no, bool cut);
+  void finish_beside(std::uint32_t no, std::uint64_t seq, bool cut);
+  void answer(std::uint32_t no, std::uint64_t seq, std::uint64_t token, Instant began, bool cut);
   void die(std::uint32_t no, int status);
   Process* find(ExecutorNo no);
 

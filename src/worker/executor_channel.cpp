@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "base/assert.h"
@@ -71,6 +72,8 @@ std::unique_ptr<ExecutorChannel> ExecutorChannel::make(core::ExecutorNo no, cons
 
 void ExecutorChannel::settings(std::string_view json) { append_settings(queue_.frame(), json); }
 
+void ExecutorChannel::cancel(std::uint64_t seq) { append_cancel(queue_.frame(), seq); }
+
 void ExecutorChannel::exit() { append_exit(queue_.frame()); }
 
 void ExecutorChannel::function(const core::command::SendFunction& command) {
@@ -89,14 +92,16 @@ void ExecutorChannel::task(const core::command::SendTask& command) {
   header.facts = command.args.facts;
   header.task = command.task;
   header.attempt = command.attempt;
-  header.flags =
-      (command.mark_output ? kTaskMarkOutput : 0u) | (command.reads_cloudpickle ? kTaskReadsCloudpickle : 0u);
+  header.flags = (command.mark_output ? kTaskMarkOutput : 0u) |
+                 (command.reads_cloudpickle ? kTaskReadsCloudpickle : 0u) | (command.concurrent ? kTaskConcurrent : 0u);
   header.time_limit_ms =
       static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(command.time_limit).count());
   std::string& frame = queue_.frame();
   const std::size_t before = frame.size();
   append_task(frame, header, command.args.bytes.size());
   add_payload(command.args.bytes, frame.size() - before);
+  TREADLE_ASSERT_MSG(command.concurrent || ahead_.empty(), "nothing is sent behind tasks that run side by side");
+  side_by_side_ = command.concurrent;
   last_sent_ = may_run_ = command.seq;
   ++tokens_owed_;
 }
@@ -177,6 +182,7 @@ bool ExecutorChannel::take(const UpFrame& frame, std::vector<core::ExecutorEvent
     case Up::Ready: return take_ready(frame, events);
     case Up::Result: return take_result(frame, events);
     case Up::Idle: return take_idle(frame, events);
+    case Up::Started: return take_started(frame, events);
     case Up::GaveUp: gave_up_ = printable_tail(frame.body, core::limits::kErrorText); return true;
     case Up::NeedFunction: break;
   }
@@ -200,7 +206,7 @@ bool ExecutorChannel::take_ready(const UpFrame& frame, std::vector<core::Executo
 }
 
 bool ExecutorChannel::take_result(const UpFrame& frame, std::vector<core::ExecutorEvent>& events) {
-  if (frame.seq != oldest_ || oldest_ > may_run_) {
+  if (!may_answer(frame.seq)) {
     return broken("RESULT of task " + std::to_string(frame.seq) + ", which is not its turn");
   }
   ResultBody body;
@@ -210,7 +216,7 @@ bool ExecutorChannel::take_result(const UpFrame& frame, std::vector<core::Execut
     events.pop_back();
     return false;
   }
-  ++oldest_;
+  answered(frame.seq);
   done.no = no_;
   done.seq = frame.seq;
   done.outcome.kind = static_cast<core::ErrorKind>(body.kind);
@@ -225,13 +231,35 @@ bool ExecutorChannel::take_result(const UpFrame& frame, std::vector<core::Execut
     done.outcome.error_message = printable_tail(body.message, core::limits::kErrorText);
     done.outcome.traceback = printable_tail(body.traceback, core::limits::kErrorText);
   }
-  OutputCutter::Taken output = output_.take(frame.seq, idle());
+  OutputCutter::Taken output = output_.take(frame.seq, idle(), side_by_side_);
   done.outcome.output = std::move(output.text);
   done.output_bytes = output.bytes;
   done.output_unmarked = output.unmarked;
   done.output_mixed = output.mixed;
   if (stack_expected_) done.stack = read_stack();
   return true;
+}
+
+// It runs, and is the first of its function: others were not sent yet.
+bool ExecutorChannel::take_started(const UpFrame& frame, std::vector<core::ExecutorEvent>& events) {
+  if (!may_answer(frame.seq)) {
+    return broken("STARTED of task " + std::to_string(frame.seq) + ", which is not its turn");
+  }
+  events.emplace_back(core::event::TaskStarted{no_, frame.seq});
+  return true;
+}
+
+bool ExecutorChannel::may_answer(std::uint64_t seq) const {
+  if (seq < oldest_ || seq > may_run_) return false;
+  return side_by_side_ ? !ahead_.contains(seq) : seq == oldest_;
+}
+
+void ExecutorChannel::answered(std::uint64_t seq) {
+  if (seq != oldest_) {
+    ahead_.insert(seq);
+    return;
+  }
+  for (++oldest_; !ahead_.empty() && *ahead_.begin() == oldest_; ++oldest_) ahead_.erase(ahead_.begin());
 }
 
 bool ExecutorChannel::take_payload(const UpFrame& frame, const ResultBody& body, Buffer& payload) {
@@ -302,6 +330,7 @@ void ExecutorChannel::finish(core::event::ExecutorDied& died, std::vector<core::
     if (read(events) != State::Open || before == std::make_pair(events.size(), reader_.buffered())) break;
   }
   drain_output();
+  if (side_by_side_) died.unbegun = recall(std::numeric_limits<std::uint32_t>::max());
   died.no = no_;
   died.was_ready = pid_said_ != 0;
   died.stack = read_stack();

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,7 @@ class ExecutorChannel {
   void settings(std::string_view json);
   void function(const core::command::SendFunction& command);
   void task(const core::command::SendTask& command);
+  void cancel(std::uint64_t seq);
   void exit();
   // False while some of it has to wait for room in the socket.
   bool flush();
@@ -64,6 +66,9 @@ class ExecutorChannel {
   bool take(const UpFrame& frame, std::vector<core::ExecutorEvent>& events);
   bool take_ready(const UpFrame& frame, std::vector<core::ExecutorEvent>& events);
   bool take_result(const UpFrame& frame, std::vector<core::ExecutorEvent>& events);
+  bool take_started(const UpFrame& frame, std::vector<core::ExecutorEvent>& events);
+  bool may_answer(std::uint64_t seq) const;
+  void answered(std::uint64_t seq);
   bool take_idle(const UpFrame& frame, std::vector<core::ExecutorEvent>& events);
   bool take_payload(const UpFrame& frame, const ResultBody& body, Buffer& payload);
   bool broken(std::string why);
@@ -84,10 +89,12 @@ class ExecutorChannel {
   OutputCutter output_;
 
   std::uint32_t pid_said_ = 0;
-  std::uint64_t last_sent_ = 0;  // seq of the last task; 0: none
-  std::uint64_t oldest_ = 1;     // seq of the oldest unanswered task, or last_sent_ + 1
-  std::uint64_t may_run_ = 0;    // seq of the last task that was not recalled
-  bool recall_pending_ = false;  // a recall took tokens, and IDLE(last_sent_) has not come
+  std::uint64_t last_sent_ = 0;    // seq of the last task; 0: none
+  std::uint64_t oldest_ = 1;       // seq of the oldest unanswered task, or last_sent_ + 1
+  std::uint64_t may_run_ = 0;      // seq of the last task that was not recalled
+  bool side_by_side_ = false;      // the last task sent was concurrent: all unanswered ones run, and end in any order
+  std::set<std::uint64_t> ahead_;  // answered though oldest_ is not; only then
+  bool recall_pending_ = false;    // a recall took tokens, and IDLE(last_sent_) has not come
   std::string gave_up_;
   std::string error_;
 };

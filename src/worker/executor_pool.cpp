@@ -184,6 +184,13 @@ void ExecutorPool::run_one(const command::Recall& command, Events& events) {
   events.emplace_back(event::Recalled{command.no, taken});
 }
 
+void ExecutorPool::run_one(const command::CancelTask& command, Events&) {
+  Executor* executor = find(command.no);
+  if (!executor || executor->killed) return;
+  executor->channel->cancel(command.seq);
+  unsent_.insert(number(command.no));
+}
+
 void ExecutorPool::run_one(const command::Signal& command, Events&) {
   if (!find(command.no) || !guard_) return;
   guard_->send(make_packet(GuardPacket::Signal, static_cast<std::uint32_t>(command.signal), number(command.no)));

@@ -94,6 +94,7 @@ class ExecutorPool {
   void run_one(const core::command::SendFunction& command, Events& events);
   void run_one(const core::command::SendTask& command, Events& events);
   void run_one(const core::command::Recall& command, Events& events);
+  void run_one(const core::command::CancelTask& command, Events& events);
   void run_one(const core::command::Signal& command, Events& events);
   void run_one(const core::command::DumpStack& command, Events& events);
   void run_one(const core::command::Kill& command, Events& events);

@@ -64,7 +64,9 @@ INSTANTIATE_TEST_SUITE_P(
         Lie{"NeedOutOfTurn", "    api.frame(132, 2, b'\\0' * 8)\n", "NEED_FUNCTION for task 2"},
         Lie{"UnknownFrame", "    api.frame(77, 1)\n", "frame of unknown type 77"},
         Lie{"UnknownFlags", "    api.frame(131, 1, b'', 2)\n", "unknown flags"},
-        Lie{"ReservedType", "    api.frame(134, 1)\n", "frame of unknown type 134"},
+        Lie{"ReservedType", "    api.frame(133, 1)\n", "frame of unknown type 133"},
+        Lie{"StartedOutOfTurn", "    api.frame(134, 2)\n", "STARTED of task 2, which is not its turn"},
+        Lie{"StartedOfNothing", "    api.frame(134, 9)\n", "STARTED of task 9, which is not its turn"},
         Lie{"HugeLength", "    api.sock.send(struct.pack('<IBBHQ', 0xffffffff, 130, 0, 0, 1))\n",
             "with 4294967295 bytes"},
         Lie{"ShortResult", "    api.frame(130, 1, b'short')\n", "frame of type 130 with 5 bytes"},
@@ -100,6 +102,25 @@ TEST(HostileExecutor, ThatNeverReadsIsKilledWithAllThatWaitsForIt) {
   EXPECT_EQ(harness.recall(no, 64), 63u) << "tasks that are still in our buffer are taken back like others";
   harness.run(command::Kill{no});
   EXPECT_EQ(harness.died(no).protocol_error, "");
+}
+
+TEST(HostileExecutor, ThatAnswersOneOfManyTwiceIsEnded) {
+  HarnessOptions options;
+  options.executor = TREADLE_PLAIN_EXECUTOR;
+  PoolHarness harness(options);
+  const ExecutorNo no = harness.spawn_with(
+      "import time\ndef run(args, api):\n    api.result(3, b'x')\n    api.result(3, b'y')\n    time.sleep(100)\n");
+  for (int i = 0; i < 3; ++i) {
+    command::SendTask command;
+    command.no = no;
+    command.function = 1;
+    command.concurrent = true;
+    harness.task(command);
+  }
+  EXPECT_EQ(harness.done(no).seq, 3u) << "those that run side by side are answered in any order";
+  const event::ExecutorDied died = harness.died(no, 5);
+  EXPECT_THAT(died.protocol_error, HasSubstr("RESULT of task 3, which is not its turn"));
+  EXPECT_EQ(died.unbegun, 2u) << "it has taken one token";
 }
 
 }  // namespace

@@ -13,6 +13,7 @@ constexpr std::size_t kWholeMark = kMarkBytes + sizeof(std::uint64_t);
 constexpr char kStartBit = static_cast<char>(0x80);
 constexpr std::size_t kOutputKept = core::limits::kOutputKept;
 constexpr std::size_t kAllKept = 16 * kOutputKept;  // of all unanswered tasks of one executor together
+constexpr std::size_t kChunksKept = 16384;          // likewise
 
 // Length of the UTF-8 character at the front, or 0 if there is none (RFC 3629: no overlong forms, no surrogates).
 std::size_t character_length(std::string_view s) {
@@ -129,18 +130,31 @@ void OutputCutter::keep(int pipe, std::string_view text, bool idle) {
   } else {
     chunks_.push_back(Chunk{pipe, 0, idle, bytes, std::string(text)});
   }
-  while (kept_bytes_ > kAllKept) {
-    kept_bytes_ -= chunks_.front().text.size();
-    const std::uint64_t uncounted = chunks_.front().bytes;
-    chunks_.pop_front();
-    chunks_.front().bytes += uncounted;  // nearly always of the same task
-  }
+  while (kept_bytes_ > kAllKept || chunks_.size() > kChunksKept) drop_oldest();
+}
+
+void OutputCutter::drop_oldest() {
+  kept_bytes_ -= chunks_.front().text.size();
+  const std::uint64_t uncounted = chunks_.front().bytes;
+  chunks_.pop_front();
+  chunks_.front().bytes += uncounted;  // nearly always of the same task
 }
 
 void OutputCutter::end_of(int pipe, std::uint64_t seq) {
-  for (Chunk& chunk : chunks_) {
-    if (chunk.pipe == pipe && chunk.seq == 0) chunk.seq = seq;
+  // A mark claims all that came on its pipe before, so before one that is claimed there is none that is not.
+  for (auto chunk = chunks_.rbegin(); chunk != chunks_.rend(); ++chunk) {
+    if (chunk->pipe != pipe) continue;
+    if (chunk->seq != 0) break;
+    chunk->seq = seq;
   }
+  if (chunks_.size() < 2) return;
+  Chunk& last = chunks_.back();
+  Chunk& before = chunks_[chunks_.size() - 2];
+  const bool same = last.seq == seq && before.seq == seq && before.pipe == last.pipe;
+  if (!same || before.leftover != last.leftover || before.text.size() >= kOutputKept) return;
+  before.text.append(last.text);
+  before.bytes += last.bytes;
+  chunks_.pop_back();
 }
 
 // What came on this pipe between the end of the former task and the start of this one is nobody's: this task's, mixed.
@@ -150,7 +164,7 @@ void OutputCutter::start_of(int pipe) {
   }
 }
 
-OutputCutter::Taken OutputCutter::take(std::uint64_t seq, bool last) {
+OutputCutter::Taken OutputCutter::take(std::uint64_t seq, bool last, bool side_by_side) {
   Taken taken;
   if (chunks_.empty() && (!last || (unfinished_[0].empty() && unfinished_[1].empty()))) return taken;
   if (last) {
@@ -162,7 +176,7 @@ OutputCutter::Taken OutputCutter::take(std::uint64_t seq, bool last) {
   std::string text;
   std::deque<Chunk> others;
   for (Chunk& chunk : chunks_) {
-    const bool claimed = chunk.seq != 0 && chunk.seq <= seq;
+    const bool claimed = chunk.seq == seq || (chunk.seq != 0 && (side_by_side ? last : chunk.seq < seq));
     const bool free = chunk.seq == 0 && last;
     if (!claimed && !free) {
       others.push_back(std::move(chunk));

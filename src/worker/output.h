@@ -32,8 +32,9 @@ class OutputCutter {
     bool mixed = false;       // some of it may come from a former task
   };
   // The output of task `seq`, whose result has come: all that it wrote has been added before. `last`: no other task is
-  // unanswered, so what no mark claims is its too.
-  Taken take(std::uint64_t seq, bool last);
+  // unanswered, so what no mark claims is its too. `side_by_side`: tasks with lower numbers run on; else what they left
+  // is this one's, mixed.
+  Taken take(std::uint64_t seq, bool last, bool side_by_side = false);
   // All that is left, for the task that was running when the executor died.
   std::string take_rest();
 
@@ -49,6 +50,7 @@ class OutputCutter {
     std::uint64_t bytes = 0;  // that came; the end of it is kept
     std::string text;
   };
+  void drop_oldest();
   void keep(int pipe, std::string_view text, bool idle);
   void end_of(int pipe, std::uint64_t seq);
   void start_of(int pipe);

@@ -125,5 +125,35 @@ TEST(OutputCutter, CountsAllThatWasWrittenThoughOnlyTheEndIsKept) {
   EXPECT_EQ(cutter.take(3, true).bytes, 2u);
 }
 
+TEST(OutputCutter, OfTasksSideBySideEachHasWhatItMarked) {
+  OutputCutter cutter(kMark);
+  cutter.add(0, "a" + mark(1) + "b" + mark(2) + "A" + mark(1), false);
+  cutter.add(1, "e" + mark(1) + "f" + mark(3), false);
+  const auto two = cutter.take(2, false, true);
+  EXPECT_EQ(two.text, "b");
+  EXPECT_FALSE(two.mixed || two.unmarked);
+  cutter.add(0, "!" + mark(1), false);
+  EXPECT_EQ(cutter.take(1, false, true).text, "aAe!");
+  cutter.add(0, "late" + mark(1) + "from C", false);
+  const auto last = cutter.take(3, true, true);
+  EXPECT_EQ(last.text, "flatefrom C");
+  EXPECT_TRUE(last.mixed);
+  EXPECT_TRUE(cutter.empty());
+}
+
+TEST(OutputCutter, ManySmallTextsOfManyTasksAreKeptWithinLimits) {
+  OutputCutter cutter(kMark);
+  std::string stream;
+  constexpr std::uint64_t kTexts = 40'000;
+  for (std::uint64_t i = 0; i < kTexts; ++i) stream += "x" + mark(1 + i % 2);
+  cutter.add(0, stream, false);
+  const auto one = cutter.take(1, false, true);
+  const auto two = cutter.take(2, true, true);
+  EXPECT_EQ(one.text.size() + two.text.size(), 16384u);  // the latest of them
+  EXPECT_EQ(one.bytes + two.bytes, kTexts);
+  for (std::uint64_t i = 0; i < kTexts; ++i) cutter.add(0, "y" + mark(3), false);
+  EXPECT_EQ(cutter.take(3, true, true).text.size(), kTexts);  // of one task: one text
+}
+
 }  // namespace
 }  // namespace treadle::worker

@@ -52,6 +52,7 @@ bool known(std::uint8_t type) {
     case Up::Result:
     case Up::Idle:
     case Up::NeedFunction:
+    case Up::Started:
     case Up::GaveUp: return true;
   }
   return false;
@@ -62,7 +63,8 @@ std::pair<std::size_t, std::size_t> body_limits(Up type) {
   switch (type) {
     case Up::Ready: return {kReadyStruct, kReadyStruct};
     case Up::Result: return {kResultStruct, kMaxFrame};
-    case Up::Idle: return {0, 0};
+    case Up::Idle:
+    case Up::Started: return {0, 0};
     case Up::NeedFunction: return {kNeedFunctionStruct, kNeedFunctionStruct};
     case Up::GaveUp: return {0, kGaveUpMax};
   }
@@ -118,6 +120,13 @@ void append_settings(std::string& to, std::string_view json) {
   put_header(at, Down::Settings, 0, json.size(), 0);
   to.append(frame, at);
   to.append(json);
+}
+
+void append_cancel(std::string& to, std::uint64_t seq) {
+  char frame[kFrameHeader];
+  char* at = frame;
+  put_header(at, Down::Cancel, 0, 0, seq);
+  to.append(frame, at);
 }
 
 void append_exit(std::string& to) {

@@ -22,10 +22,10 @@ inline constexpr std::size_t kMaxFrame = kMemfdAbove + (256u << 10);
 inline constexpr std::uint8_t kFlagMemfd = 1;
 inline constexpr std::uint32_t kProtocolVersion = 1;
 
-enum class Down : std::uint8_t { Task = 1, Function = 2, Settings = 4, Exit = 5 };
-enum class Up : std::uint8_t { Ready = 129, Result = 130, Idle = 131, NeedFunction = 132, GaveUp = 135 };
+enum class Down : std::uint8_t { Task = 1, Function = 2, Cancel = 3, Settings = 4, Exit = 5 };
+enum class Up : std::uint8_t { Ready = 129, Result = 130, Idle = 131, NeedFunction = 132, Started = 134, GaveUp = 135 };
 
-enum TaskFlag : std::uint32_t { kTaskMarkOutput = 1, kTaskReadsCloudpickle = 2 };
+enum TaskFlag : std::uint32_t { kTaskMarkOutput = 1, kTaskReadsCloudpickle = 2, kTaskConcurrent = 4 };
 enum ResultFlag : std::uint16_t { kResultRecycle = 1 };
 
 struct TaskHeader {
@@ -43,6 +43,7 @@ struct TaskHeader {
 void append_task(std::string& to, const TaskHeader& task, std::size_t raw_bytes);
 void append_function(std::string& to, std::uint32_t function, core::PayloadFacts facts, std::size_t raw_bytes);
 void append_settings(std::string& to, std::string_view json);
+void append_cancel(std::string& to, std::uint64_t seq);
 void append_exit(std::string& to);
 
 // One frame of the executor. `body` points into the reader and is valid until its next call.

@@ -12,7 +12,7 @@ import sys
 import uuid
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PARTS = ("zygote.py", "pickling.py", "functions.py", "around.py", "executor.py")
+PARTS = ("zygote.py", "pickling.py", "functions.py", "around.py", "side_by_side.py", "executor.py")
 STUB = """
 import sys, os
 sys.path[:] = [p for p in sys.path if p]
@@ -22,8 +22,9 @@ exec(compile(os.pread(4, os.fstat(4).st_size, 0), '<treadle executor>', 'exec'),
 module.zygote_main()
 """
 HEADER = struct.Struct("<IBBHQ")
-TASK, FUNCTION, EXIT = 1, 2, 5
-READY, RESULT, IDLE, NEED_FUNCTION, GAVE_UP = 129, 130, 131, 132, 135
+TASK, FUNCTION, CANCEL, EXIT = 1, 2, 3, 5
+READY, RESULT, IDLE, NEED_FUNCTION, STARTED, GAVE_UP = 129, 130, 131, 132, 134, 135
+CONCURRENT = 4  # flag of a task
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -112,6 +113,9 @@ class Executor:
                 break
             taken += 1
         return taken
+
+    def cancel(self, seq):
+        self._send(CANCEL, seq, b"")
 
     def leave(self):
         self._send(EXIT, 0, b"")

@@ -58,6 +58,7 @@ class FakeExecutors {
   void carry_out(const core::command::DumpStack&) {}
   void carry_out(const core::command::Kill& c);
   void carry_out(const core::command::Exit& c);
+  void carry_out(const core::command::CancelTask&) {}  // no function here is async
   void carry_out(const core::command::Measure& c);
   Executor* find(core::ExecutorNo no);
   void timer(core::ExecutorNo no, Duration delay, void (FakeExecutors::*what)(core::ExecutorNo, Executor&));

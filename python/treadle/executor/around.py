@@ -1,4 +1,4 @@
-# Part 4 of 5: what a task finds around it: its environment, its secrets, a folder for temporary files, and itself.
+# Part 4 of 6: what a task finds around it: its environment, its secrets, a folder for temporary files, and itself.
 
 # ---- around a task -------------------------------------------------------------------------------------------------
 
@@ -95,14 +95,15 @@ class CurrentTask:
     """What the running function may know of its own call. A copy: it does not change when the next task begins."""
 
     def __init__(self, executor):
-        identity, self.attempt, self._begun, self._limit_ns = executor.task
+        self._beside = HERE.get()
+        self._executor, self._task = executor, self._beside.identity if self._beside else executor.task
+        identity, self.attempt, self._begun, self._limit_ns = self._task
         self.id = task_text(identity)
-        self._executor, self._task = executor, executor.task
 
     @property
     def cancelled(self):
         """It was asked to end (cancelled, or over its time limit), and its process is killed when the grace is over."""
-        return self._executor.asked_to_end is self._task
+        return self._beside.cancelled if self._beside else self._executor.asked_to_end is self._task
 
     @property
     def deadline(self):

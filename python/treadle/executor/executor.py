@@ -1,4 +1,4 @@
-# Part 5 of 5: the executor: frames, tasks, results (docs/executor-protocol.md, section 3).
+# Part 6 of 6: the executor: frames, tasks, results (docs/executor-protocol.md, section 3).
 
 # ---- the executor --------------------------------------------------------------------------------------------------
 
@@ -26,6 +26,9 @@ class Executor:
         self.worn = False        # something could not be put back: asks to be recycled with the next result
         self.around = Around(settings)
         self.surroundings = Surroundings()
+        for file in self.surroundings.files:
+            file.mark = self.mark
+        self.beside = SideBySide(self)
         self._set_signals()
 
     def _set_signals(self):
@@ -39,6 +42,7 @@ class Executor:
         if self.in_user_code:
             self.asked_to_end = self.task
             raise SystemExit("the task was asked to end (SIGTERM)")
+        self.beside.on_term()
 
     # -- frames --
 
@@ -70,6 +74,8 @@ class Executor:
             elif kind == MSG_FUNCTION:
                 number, facts = PAIR.unpack_from(body)
                 self._keep_function(number, Function(facts, self._memfd(body, 8) if flags & FLAG_MEMFD else body[8:]))
+            elif kind == MSG_CANCEL:
+                self.frames.append((seq, False, None))
             elif kind == MSG_EXIT:
                 self.frames.append((0, None, None))
         del buffer[:begin]
@@ -108,8 +114,10 @@ class Executor:
                 seq, body, big = frames.popleft()
                 if body is None:
                     return self.around.leave()
+                if body is False:
+                    continue  # its task is over
                 if not self.take_token():
-                    self._drop(seq)
+                    self.drop(seq)
                     continue
                 self.run_task(seq, body, big)
                 if fresh:
@@ -125,16 +133,16 @@ class Executor:
                 pass
             _exit(70)
 
-    def _drop(self, seq):
+    def drop(self, seq):
         """A recall: nothing that was read will run here."""
-        leave = False
-        for other, body, _ in self.frames:
-            leave = leave or body is None
-            seq = max(seq, other)
+        kept = []
+        for frame in self.frames:
+            seq = max(seq, frame[0])
+            if not isinstance(frame[1], bytes):
+                kept.append(frame)
         self.frames.clear()
         self.send(MSG_IDLE, seq)
-        if leave:
-            self.frames.append((0, None, None))
+        self.frames.extend(kept)
 
     def _function(self, number, seq):
         function = self.functions.get(number)
@@ -157,6 +165,8 @@ class Executor:
             self.picklers.enter(function.main)
             self.current = function
             self.since_check = 0
+        if function.is_async:
+            return self.beside.run(function, number, seq, body, big, begun)
         if flags & MARK_OUTPUT:
             self._write_marks(seq, True)
         kind, error, value, made_by = COMPLETED, None, b"", BY_PICKLE
@@ -167,8 +177,9 @@ class Executor:
                 self.in_user_code = True
                 if function.call is None:
                     function.load(self.picklers)
-                args, kwargs = load_arguments(facts, body[40:] if big is None else big, self.picklers)
-                value, made_by = self._call(function, args, kwargs)
+                if not function.is_async:
+                    args, kwargs = load_arguments(facts, body[40:] if big is None else big, self.picklers)
+                    value, made_by = self._call(function, args, kwargs)
             finally:
                 if _gettrace() is not None:
                     _settrace(None)  # it would run, and raise, in our own code
@@ -179,7 +190,12 @@ class Executor:
             kind, error = FUNCTION_FAILED, raised
         if _getpid() != self.pid:
             _exit(0)  # the function has forked, and its child came back here too
-        recycle = self._clean(begun, seq, flags, error is not None)
+        if function.is_async and error is None:
+            return self.beside.run(function, number, seq, body, big, begun)
+        recycle = self.clean(begun, seq, flags, error is not None)
+        self.answer(seq, kind, error, value, made_by, recycle, begun, task)
+
+    def answer(self, seq, kind, error, value, made_by, recycle, begun, task):
         if error is None:
             self._send_result(seq, COMPLETED, made_by, recycle, (b"", b"", b""), begun, value)
         else:
@@ -190,8 +206,10 @@ class Executor:
         if _gettrace() is not None:
             _settrace(None)
         if isinstance(value, types.CoroutineType):
-            value.close()
-            raise TypeError("async functions are not supported yet: let the function run its own loop with asyncio.run(...)")
+            value = self.beside.alone(value)
+        return self.dump(value, function)
+
+    def dump(self, value, function):
         try:
             data, made_by = self.picklers.dumps(value, function.from_sdk)
         except Exception as error:
@@ -205,7 +223,7 @@ class Executor:
                                                    if own else "start the server with a larger --max-payload")))
         return data, made_by
 
-    def _clean(self, begun, seq, flags, failed):
+    def clean(self, begun, seq, flags, failed):
         surroundings = self.surroundings
         try:
             surroundings.out.flush()

@@ -1,4 +1,6 @@
-# Part 3 of 5: function bodies and arguments, and what a task may have left behind.
+# Part 3 of 6: function bodies and arguments, and what a task may have left behind.
+
+CO_COROUTINE = 0x80       # of co_flags
 
 # ---- functions -----------------------------------------------------------------------------------------------------
 
@@ -9,7 +11,7 @@ class Function:
     def __init__(self, facts, body):
         self.facts, self.body = facts, body
         self.call = None
-        self.from_sdk = False
+        self.from_sdk = self.is_async = False
         self.main = types.ModuleType("__main__")
         self.main.__dict__["__builtins__"] = builtins
 
@@ -22,7 +24,15 @@ class Function:
         if not callable(call):
             raise TypeError("the registered payload is a %s, which cannot be called" % type(call).__name__)
         self.from_sdk = SDK_MARK in bytes(self.body[:64])
-        self.call, self.body = call, None
+        self.call, self.body, self.is_async = call, None, is_coroutine_function(call)
+
+
+def is_coroutine_function(call):
+    """`async def`, a partial or a method of one, or an object with `async def __call__`."""
+    while isinstance(call, functools.partial):
+        call = call.func
+    code = getattr(getattr(call, "__func__", call), "__code__", None) or getattr(getattr(type(call), "__call__", None), "__code__", None)
+    return isinstance(code, types.CodeType) and code.co_flags & CO_COROUTINE != 0
 
 
 def from_source(body, main):
@@ -70,12 +80,20 @@ def load_arguments(facts, data, picklers):
 
 
 class NotingFile(io.FileIO):
-    """fd 1 or 2, which notes that something was written."""
+    """fd 1 or 2, which notes that something was written, and says at once whose it was while many tasks run."""
     dirty = False
+    mark = b""
 
     def write(self, data):
         self.dirty = True
-        return io.FileIO.write(self, data)
+        task = HERE.get()
+        if task is None or task.answered:
+            return io.FileIO.write(self, data)
+        rest = memoryview(bytes(data) + self.mark + SIZE.pack(task.seq))
+        with WRITING:
+            while rest:
+                rest = rest[_os_write(self.fileno(), rest):]
+        return len(bytes(data))
 
 
 class Surroundings:

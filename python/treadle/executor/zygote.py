@@ -1,4 +1,4 @@
-# Part 1 of 5 of the module _treadle_executor (README.md): what all parts use, and the warm process that executors are forked from.
+# Part 1 of 6 of the module _treadle_executor (README.md): what all parts use, and the warm process that executors are forked from.
 #
 # The parts are put behind one another and compiled as one source on any Python from 3.8 on. Nothing of Treadle needs to be
 # installed where they run, and no name is imported that a user may have as a file of their own: sys.path holds only the
@@ -6,18 +6,20 @@
 #
 # What is imported from builtins here is bound for good: a task that changes `builtins` changes nothing for this module.
 
-from builtins import (AttributeError, BaseException, BlockingIOError, Exception, ImportError, KeyError, MemoryError,
-                      ModuleNotFoundError, OSError, RuntimeError, SystemExit, TypeError, ValueError, bytearray, bytes, callable,
-                      compile, dict, exec, float, getattr, hasattr, int, isinstance, issubclass, len, list, map, max, memoryview,
-                      min, print, property, repr, set, sorted, str, tuple, type)
+from builtins import (AttributeError, BaseException, BlockingIOError, Exception, ImportError, KeyError, KeyboardInterrupt, MemoryError,
+                      ModuleNotFoundError, OSError, RuntimeError, SystemExit, TypeError, ValueError, all, bool, bytearray, bytes, callable,
+                      compile, dict, exec, float, getattr, hasattr, int, isinstance, issubclass, iter, len, list, map, max, memoryview,
+                      min, next, print, property, repr, set, sorted, str, tuple, type)
 import _signal
 import _thread
 import array
 import builtins
 import collections
+import contextvars
 import ctypes
 import faulthandler
 import fcntl
+import functools
 import gc
 import importlib.machinery
 import io
@@ -45,8 +47,8 @@ PAIR = struct.Struct("<II")
 READY = struct.Struct("<IIHHI")
 SIZE = struct.Struct("<Q")
 
-MSG_TASK, MSG_FUNCTION, MSG_EXIT = 1, 2, 5
-MSG_READY, MSG_RESULT, MSG_IDLE, MSG_NEED_FUNCTION, MSG_GAVE_UP = 129, 130, 131, 132, 135
+MSG_TASK, MSG_FUNCTION, MSG_CANCEL, MSG_EXIT = 1, 2, 3, 5
+MSG_READY, MSG_RESULT, MSG_IDLE, MSG_NEED_FUNCTION, MSG_STARTED, MSG_GAVE_UP = 129, 130, 131, 132, 134, 135
 FLAG_MEMFD = 1
 
 # Numbers of core::ErrorKind.
@@ -54,7 +56,7 @@ COMPLETED, FUNCTION_FAILED, DESERIALIZE_FAILED, PYTHON_MISMATCH, ENVIRONMENT_FAI
 OUT_OF_MEMORY, LIMIT_EXCEEDED, UNSERIALIZABLE, TOO_LARGE = 11, 12, 13, 14
 BY_PICKLE, BY_DILL, BY_CLOUDPICKLE, BY_TEXT = 1, 2, 3, 4
 
-MARK_OUTPUT = 1           # task_flags
+MARK_OUTPUT, CONCURRENT = 1, 4  # task_flags
 RECYCLE = 1               # result_flags
 READ_BYTES = 256 << 10    # of one read from the supervisor: a whole batch of small tasks
 MEMFD_ABOVE = 1 << 20
