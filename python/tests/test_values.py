@@ -94,6 +94,48 @@ def test_classes_of_the_user_come_back_as_themselves(client, package):
     assert type(account) is Account and client.submit(account.double).result().amount == 8
 
 
+class Tariff:
+    """A class of a module that goes by value."""
+
+    rate = 3
+    used = 0
+
+    def price(self):
+        return self.rate * OFFSET
+
+
+def test_a_result_leaves_the_classes_of_its_receiver_as_they_are(client, monkeypatch):
+    """What comes back brings the class as the worker had it; ours may have changed since, and has our globals."""
+    method = Tariff.price
+    task = client.submit(lambda tariff: tariff, Tariff())
+    task.task_id
+    monkeypatch.setattr(Tariff, "used", 5)
+    assert type(task.result()) is Tariff
+    assert (Tariff.used, Tariff.price) == (5, method)
+    monkeypatch.setitem(globals(), "OFFSET", 7)
+    assert task.result().price() == 21 and client.submit(Tariff().price).result() == 21
+
+
+def test_a_class_from_elsewhere_is_filled_and_kept_up_to_date():
+    """A process that did not make the class has it from the results alone."""
+    import cloudpickle
+    from treadle._pickling import loads
+
+    source = "class Point:\n    scale = {}\n    def __init__(self, x): self.x = x\n    def scaled(self): return self.x * self.scale\n"
+    space = {"__name__": "__main__"}
+    exec(source.format(2), space)
+    first = cloudpickle.dumps(space["Point"](4))
+    space["Point"].scale = 3
+    second = cloudpickle.dumps(space["Point"](4))
+    tracked = cloudpickle.cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID
+    theirs = space.pop("Point")
+    tracked.pop(next(key for key, cls in list(tracked.items()) if cls is theirs))  # as in another process
+    one = loads(first)
+    assert type(one) is not theirs and one.scaled() == 8
+    two = loads(second)
+    assert type(two) is type(one) and two.scaled() == 12
+
+
 def test_modules_may_go_by_reference(client, package):
     treadle.pickle_by_reference(package)
     try:

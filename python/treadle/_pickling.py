@@ -9,6 +9,7 @@ import sys
 import sysconfig
 import threading
 import types
+import weakref
 from typing import Any, Callable
 
 import cloudpickle  # type: ignore[import-untyped,unused-ignore]
@@ -146,10 +147,44 @@ def dumps_call(args: tuple[Any, ...], kwargs: dict[str, Any], name: str = "the f
         raise NotPicklable(_why_no_call(args, kwargs, name, error)) from error
 
 
+_STATE_OF_CLASS = "_class_setstate"  # what cloudpickle calls for a class that comes by value, once there is one of that name
+_from_elsewhere: weakref.WeakSet[type] = weakref.WeakSet()  # classes that came in a pickle, and were not made by this process
+
+
+class _Unpickler(pickle.Unpickler):
+    """Leaves the classes of this process as they are.
+
+    A result brings the class of its objects with it. cloudpickle finds out that it is one of ours, and would then give it the
+    attributes and methods that it had at the worker, whose globals are not those of our module any more.
+    """
+
+    def find_class(self, module: str, name: str) -> Any:
+        found = super().find_class(module, name)
+        if module.startswith("cloudpickle."):
+            if name.startswith("_make_skeleton_"):
+                return lambda *args: _made(found, args)
+            if name == _STATE_OF_CLASS:
+                return lambda cls, state: found(cls, state) if cls in _from_elsewhere else cls
+        return found
+
+
+def _is_tracked(arg: Any) -> bool:
+    """Whether it is the id under which cloudpickle knows a class."""
+    return isinstance(arg, str) and arg in cloudpickle.cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID
+
+
+def _made(make: Callable[..., type], args: tuple[Any, ...]) -> type:
+    ours = any(_is_tracked(arg) for arg in args)  # asked first: it is tracked as soon as it is made
+    cls = make(*args)
+    if not ours:
+        _from_elsewhere.add(cls)
+    return cls
+
+
 def loads(data: bytes) -> Any:
     """The object in a result. What names `__main__` can be read by dill only, if it is here."""
     try:
-        return pickle.loads(data)
+        return _Unpickler(io.BytesIO(data)).load() if _STATE_OF_CLASS.encode() in data else pickle.loads(data)
     except Exception:
         try:
             import dill  # type: ignore[import-untyped,unused-ignore]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from typing import Any, Iterable, Iterator, Sequence, TypeVar
 
 R = TypeVar("R")
@@ -16,7 +17,9 @@ def with_progress(results: Iterable[R], sources: Sequence[Any], progress: bool) 
         return iter(results)
     total = min((len(source) for source in sources if hasattr(source, "__len__")), default=None)
     try:
-        from tqdm.auto import tqdm  # type: ignore[import-untyped,unused-ignore]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # in a notebook without ipywidgets it asks for them; its bar of text will do
+            from tqdm.auto import tqdm  # type: ignore[import-untyped,unused-ignore]
     except ImportError:
         return _line(results, total) if sys.stderr.isatty() else iter(results)
     return iter(tqdm(results, total=total, unit="call"))
