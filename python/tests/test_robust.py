@@ -340,46 +340,6 @@ def test_fork(url):
     assert out == "ok\n"
 
 
-WITHOUT_UNIX = """
-import sys
-
-class Missing:
-    names = {"fcntl", "resource", "pwd", "grp", "termios", "tty", "pty"}
-    def find_spec(self, name, path=None, target=None):
-        if name in self.names:
-            raise ImportError(f"no module named {name} on this system", name=name)
-
-for name in Missing.names:
-    sys.modules.pop(name, None)
-sys.meta_path.insert(0, Missing())
-import os, select
-for name in ("fork", "register_at_fork", "getuid"):
-    delattr(os, name)
-del select.poll
-"""
-
-
-def test_without_what_windows_lacks(url):
-    out = run(
-        WITHOUT_UNIX
-        + textwrap.dedent(
-            """
-            import asyncio, treadle
-
-            async def awaited():
-                return await pool.submit(pow, 2, 3)
-
-            with treadle.Executor(sys.argv[1]) as pool:
-                print(pool.submit(lambda x: x + 1, 41).result(), list(pool.map(abs, [-1, 2], chunksize=2)))
-                print(asyncio.run(awaited()))
-            assert not {"fcntl", "resource", "pwd"} & set(sys.modules)
-            """
-        ),
-        url,
-    )
-    assert out == "42 [1, 2]\n8\n"
-
-
 def test_local_server(tmp_path):
     from server import BIN
 
