@@ -10,7 +10,7 @@ import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
 PARTS = ("test_client.py", "test_executor.py", "test_values.py", "test_asyncio.py", "test_joblib.py")  # what needs no server of its own
-LEAST = 60  # tests in them that need none
+LEAST = 80  # tests in them that need none
 
 
 def without_unix(*command, url, **more):
