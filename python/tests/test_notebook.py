@@ -217,11 +217,9 @@ def test_an_interrupted_map_gives_its_calls_back(notebook, gate, tmp_path):
     assert (
         notebook.interrupted(
             f"""
-            results = client.map(until, [{gate.path!r}] * 20, group="interrupted")
-            client.wait_accepted(60)
-            open({str(waits)!r}, "w").close()
-            for one in results:
-                pass
+            for one in client.map(until, ["/", *[{gate.path!r}] * 20], group="interrupted"):
+                client.wait_accepted(60)
+                open({str(waits)!r}, "w").close()
             """,
             waits,
         )[0]
@@ -229,8 +227,8 @@ def test_an_interrupted_map_gives_its_calls_back(notebook, gate, tmp_path):
     )
     gate.open()
     notebook.run("import concurrent.futures\nends = client.futures(group='interrupted')\nnot_done = concurrent.futures.wait(ends, 60)[1]")
-    ran = int(notebook.run("assert len(ends) == 20 and not not_done\nsum(not one.cancelled() for one in ends)"))
-    assert ran <= 2, "those that had a slot run to their end; the others were taken back"
+    ran = int(notebook.run("assert len(ends) == 21 and not not_done\nsum(not one.cancelled() for one in ends)"))
+    assert 1 <= ran <= 5, "the first, and those that had a slot or stood by in one; the others were taken back"
 
 
 def test_results_are_found_again_after_a_restart_of_the_kernel(notebook, gate):
