@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import pathlib
 import pty
 import re
 import signal
@@ -13,11 +14,13 @@ import uuid
 
 import pytest
 
+import treadle
 from server import BIN, run
 from treadle.cli import main
 from treadle.cli.completion import SERVICE_VERBS, words_of
 from treadle.cli.main import parser
 
+PACKAGE = pathlib.Path(treadle.__file__).resolve().parents[1]
 WORK = """
 import time
 
@@ -279,7 +282,7 @@ def test_top_as_text_and_as_json(cli, name):
 
 def test_top_on_a_terminal_writes_over_itself_and_stops_at_ctrl_c(url):
     master, slave = pty.openpty()
-    env = {**os.environ, "TREADLE_URL": url, "COLUMNS": "100", "LINES": "30", "TERM": "xterm"}
+    env = {**os.environ, "TREADLE_URL": url, "COLUMNS": "100", "LINES": "30", "TERM": "xterm", "PYTHONPATH": str(PACKAGE)}
     env.pop("NO_COLOR", None)
     top = subprocess.Popen([sys.executable, "-m", "treadle", "top", "-d", "0.1"], stdin=slave, stdout=slave, stderr=slave, env=env)
     os.close(slave)
@@ -314,6 +317,11 @@ def test_bench(cli, what):
     figures = cli("bench", what, "-n", "50", "--ms", "1", "--json").json
     assert figures["calls"] == 50 and figures["per_s"] > 0 and 0 < figures["p50_ms"] <= figures["p99_ms"]
     assert cli("bench", what, "-n", "20").lines[0].split()[:2] == ["WHAT", "CALLS"]
+
+
+def test_bench_needs_nothing_of_the_workers(cli, new_server):
+    done = cli("bench", "-n", "20", "--url", new_server.url)
+    assert done.code == 0, done.err
 
 
 def test_a_server_that_is_away_is_5(cli):
