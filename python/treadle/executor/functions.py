@@ -1,6 +1,7 @@
 # Part 3 of 6: function bodies and arguments, and what a task may have left behind.
 
 CO_COROUTINE = 0x80       # of co_flags
+PICKLERS = ("dill", "dill._dill", "cloudpickle", "cloudpickle.cloudpickle")  # modules without which no other function can be loaded
 
 # ---- functions -----------------------------------------------------------------------------------------------------
 
@@ -113,7 +114,8 @@ class Surroundings:
         self.recursion = sys.getrecursionlimit()
         self.locale = locale.setlocale(locale.LC_ALL)
         self.table, self.loaded = sys.modules, dict(sys.modules)
-        self.modules = [(module.__dict__, dict(module.__dict__)) for module in (builtins, os, time, signal, io, pickle)]
+        picklers = [sys.modules[name] for name in PICKLERS if name in sys.modules]
+        self.modules = [(one.__dict__, dict(one.__dict__)) for one in (builtins, os, time, signal, io, pickle, *picklers)]
         self.collector = gc.get_threshold()
         self.switch = sys.getswitchinterval()
         self.limits = [(which, resource.getrlimit(which)) for which in RLIMITS]

@@ -138,7 +138,7 @@ def test_hostile_function(house, runs, tmp_path, name, isolation):
         assert case.words in task["error"]["message"] + (task["error"]["traceback"] or ""), task["error"]
     assert [house.service.value(i) for _, i in goods] == [n * 3 for n, _ in goods]
     counts = {n: runs.count(n) for n, _ in goods}
-    assert set(counts.values()) == {1}, {n: count for n, count in counts.items() if count != 1}
+    assert set(counts.values()) <= ({1, 2} if case.again else {1}), {n: count for n, count in counts.items() if count != 1}
     noted = [int(line) for line in notes.read_text().split()] if notes.exists() else []
     assert len(noted) > 0 or "note(" not in case.body
     left = eventually(lambda: not [p for p in noted if alive(p)] and not with_mark(mark) and not house.strangers(), 3)
