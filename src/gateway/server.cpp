@@ -54,6 +54,7 @@ Server::Server(boost::asio::io_context& io, std::shared_ptr<Service> service)
 
 Server::~Server() {
   for (const auto& connection : connections_) connection->abandon();
+  service_->watch.abandon();
 }
 
 Result<void> check_address(const GatewayConfig& config) {

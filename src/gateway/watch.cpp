@@ -39,6 +39,13 @@ void Watch::release_all() {
   answer();
 }
 
+void Watch::abandon() {
+  state_->asked.clear();
+  state_->due.clear();
+  state_->held.clear();
+  state_->watched = 0;
+}
+
 bool Watch::answer() {
   const auto due = std::exchange(state_->due, {});
   for (const auto& request : due) {

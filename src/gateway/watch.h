@@ -44,6 +44,8 @@ class Watch {
   void supersede(const ResponseSink* connection);
   void expire(Instant now);
   void release_all();
+  // At the end: what is held lets go of the service, which holds us. Nobody is there to be answered.
+  void abandon();
   // Answers what is due: all that ended in one turn is in one answer. Whether there was any.
   bool answer();
   std::size_t held() const { return state_->held.size(); }
