@@ -1,7 +1,7 @@
-// treadle_sim_planted [--plant NAME] [--tries N] [--most N] | --plant NAME --seed S | --regressions: the simulator over
-// copies of the cores and the ledger in which one line is broken at a time (plants.tsv), and how many seeds it takes to
-// find each. Prints a JSON line per plant; fails if one is not found, or if a seed fails with nothing planted. Then, or
-// alone with
+// treadle_sim_planted [--plant NAME] [--tries N] [--most N] [--with tasks=9,...] | --plant NAME --seed S |
+// --regressions: the simulator over copies of the cores and the ledger in which one line is broken at a time
+// (plants.tsv), and how many seeds it takes to find each. Prints a JSON line per plant; fails if one is found neither
+// by most tries nor by a kept seed, or if a seed fails with nothing planted. Then, or alone with
 // --regressions: each seed of regressions.tsv still fails when the fault that it once found is planted again.
 //
 // Each seed runs in a process of its own: an assertion of the core is a finding too.
@@ -80,7 +80,14 @@ Finding run_seed(std::uint64_t seed, const treadle::sim::Scenario& scenario) {
   return finding_of(text, status);
 }
 
-Finding run_seed(std::uint64_t seed) { return run_seed(seed, treadle::sim::Scenario::of(seed)); }
+const char* wishes = nullptr;  // of --with
+
+Finding run_seed(std::uint64_t seed) {
+  treadle::sim::Scenario scenario = treadle::sim::Scenario::of(seed);
+  if (wishes && !scenario.change(wishes))
+    std::fputs("treadle_sim_planted: --with takes name=number,...\n", stderr), std::exit(2);
+  return run_seed(seed, scenario);
+}
 
 int number_of(const std::string& plant) {
   for (int i = 1; i < static_cast<int>(std::size(treadle::plant::kAll)); ++i) {
@@ -129,16 +136,24 @@ std::string json_text(const std::string& text) {
   return out;
 }
 
-void print(const treadle::plant::Entry& plant, const Hunt& hunt, int tries) {
+// A seed of regressions.tsv that finds what is planted now; 0: there is none.
+std::uint64_t kept_seed(const std::string& plant) {
+  for (const treadle::sim::Regression& row : treadle::sim::read_regressions())
+    if (row.plant == plant && !run_seed(row.seed, row.scenario).checker.empty()) return row.seed;
+  return 0;
+}
+
+void print(const treadle::plant::Entry& plant, const Hunt& hunt, int tries, std::uint64_t kept) {
   std::string checkers;
   for (const auto& [name, times] : hunt.checkers)
     checkers += (checkers.empty() ? "\"" : ", \"") + name + "\": " + std::to_string(times);
   std::printf(
       "{\"plant\": \"%s\", \"broken\": \"%s\", \"tries\": %d, \"found\": %zu, \"seeds_median\": %s, \"checkers\": "
       "{%s}, "
-      "\"seed\": %llu, \"says\": \"%s\"}\n",
+      "\"seed\": %llu, \"kept_seed\": %llu, \"says\": \"%s\"}\n",
       plant.name, plant.broken, tries, hunt.seeds_needed.size(), median(hunt, tries).c_str(), checkers.c_str(),
-      static_cast<unsigned long long>(hunt.example), json_text(hunt.says).c_str());
+      static_cast<unsigned long long>(hunt.example), static_cast<unsigned long long>(kept),
+      json_text(hunt.says).c_str());
   std::fflush(stdout);
 }
 
@@ -181,9 +196,11 @@ int hunt_all(const char* only, int tries, std::uint64_t most) {
     if (only && std::strcmp(only, plant.name) != 0) continue;
     treadle::plant::active = i;
     const Hunt result = hunt(tries, most);
-    print(plant, result, tries);
+    const bool by_most = static_cast<int>(result.seeds_needed.size()) * 2 > tries;
+    const std::uint64_t kept = kept_seed(plant.name);
+    print(plant, result, tries, kept);
     ++hunted;
-    found += static_cast<int>(result.seeds_needed.size()) * 2 > tries ? 1 : 0;
+    found += by_most || kept != 0 ? 1 : 0;
   }
   if (only) number_of(only);
   treadle::plant::active = treadle::plant::none;
@@ -214,12 +231,14 @@ int main(int argc, char** argv) {
       tries = static_cast<int>(std::clamp<std::uint64_t>(value, 1, 1000));
     else if (std::strcmp(argv[i], "--most") == 0)
       most = value;
+    else if (std::strcmp(argv[i], "--with") == 0)
+      wishes = argv[i + 1];
     else if (std::strcmp(argv[i], "--seed") == 0)
       seed = value;
     else
       return std::fprintf(stderr,
-                          "treadle_sim_planted: unknown flag %s; it takes --plant, --tries, --most, --seed, or "
-                          "--regressions alone\n",
+                          "treadle_sim_planted: unknown flag %s; it takes --plant, --tries, --most, --with, --seed, "
+                          "or --regressions alone\n",
                           argv[i]),
              2;
   }
