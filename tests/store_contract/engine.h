@@ -226,8 +226,9 @@ class Engine {
         ->at(0);
   }
 
- private:
   redis::Address redis_address() const { return redis_ ? *redis_ : shared_redis().unix_socket(); }
+
+ private:
   void open_redis_like(const SqliteConfig& config) {
     RedisConfig redis;
     redis.address = redis_address();

@@ -126,7 +126,7 @@ TEST(FunctionsOnRedis, ThatAnotherGatewayDeletedAreUnknownToAll) {
     return here.ask<Result<core::Function>>([&](auto done) { here->get_function(f, std::move(done)); });
   };
   ASSERT_TRUE(get());
-  Engine there(shared_redis().unix_socket());
+  Engine there(here.redis_address());
   const auto gone = there.ask<Result<bool>>([&](auto done) { there->delete_function(f, std::move(done)); });
   ASSERT_TRUE(gone && *gone);
   EXPECT_EQ(get().error().code, Code::NotFound);

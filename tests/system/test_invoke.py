@@ -154,7 +154,7 @@ def test_an_exception_is_a_problem_with_its_traceback(v1):
     assert problem["code"] == "function-failed" and problem["detail"] == "LookupError: no luck"
     assert problem["error"]["kind"] == "FunctionFailed" and problem["error"]["type"] == "LookupError"
     assert problem["error"]["message"] == "no luck"
-    assert "raise LookupError('no ' + word)" in problem["error"]["traceback"]
+    assert "line 2, in fail\nLookupError: no luck" in problem["error"]["traceback"]
     assert v1.ended(problem["task_id"])["status"] == "FAILED"
     again = v1.call("GET", f"/v1/tasks/{problem['task_id']}/result", Accept="application/json")
     assert again.status == 422 and again.json == problem
@@ -279,11 +279,14 @@ def test_a_deleted_function_is_unknown_and_its_queued_tasks_still_run(v1):
 def test_stats_tell_what_there_is_to_do(v1):
     define(v1, "inv-hold", "import os, time\ndef hold(path):\n    while os.path.exists(path):\n        time.sleep(0.02)\n")
     v1.problem(400, "invalid-request", "query parameter", "GET", "/v1/stats?x=1")
+    # Those of other tests have gone by now, and the figures of a gateway on Redis are some seconds old at most.
+    assert eventually(lambda: v1.ok("GET", "/v1/stats")["tasks"]["delayed"] == 0, 20)
     before = v1.ok("GET", "/v1/stats")
     assert before["slots"]["total"] >= 1 and before["workers"]["ready"] >= 1
-    later = v1.submit(v1.ok("GET", "/v1/functions?name=inv-hold")["functions"][0]["function_id"], "/nowhere", delay=3)
-    assert eventually(lambda: v1.ok("GET", "/v1/stats")["tasks"]["delayed"] == before["tasks"]["delayed"] + 1, 5)
-    v1.value(later)
+    later = v1.submit(v1.ok("GET", "/v1/functions?name=inv-hold")["functions"][0]["function_id"], "/nowhere", delay=60)
+    assert eventually(lambda: v1.ok("GET", "/v1/stats")["tasks"]["delayed"] == before["tasks"]["delayed"] + 1, 15)
+    assert v1.call("DELETE", f"/v1/tasks/{later}").status == 200
+    v1.value(v1.submit(v1.ok("GET", f"/v1/tasks/{later}")["function_id"], "/nowhere"))
 
     def settled():
         now = v1.ok("GET", "/v1/stats")

@@ -50,7 +50,8 @@ class V1:
         reply = self.call(method, path, body, **headers)
         assert reply.status == status and reply.headers["Content-Type"] == "application/problem+json", reply
         problem = reply.json
-        schema.check(problem, {"$ref": "#/components/schemas/Problem"}, self.document)
+        name = {406: "ResultProblem", 422: "TaskProblem"}.get(status, "Problem")
+        schema.check(problem, {"$ref": f"#/components/schemas/{name}"}, self.document)
         assert problem["status"] == status and problem["code"] == code and words in problem["detail"], problem
         return reply
 
