@@ -105,7 +105,7 @@ def _url(args: argparse.Namespace) -> tuple[str, str]:
 
 def do_config(args: argparse.Namespace) -> int:
     url, origin = _url(args)
-    settings = [{"name": "url", "value": url, "origin": origin}, {"name": "python", "value": sys.executable, "origin": _python_origin()}]
+    settings: list[dict[str, Any]] = [{"name": "url", "value": url, "origin": origin}, {"name": "python", "value": sys.executable, "origin": _python_origin()}]
     for name in ("NO_COLOR", "CLICOLOR_FORCE"):
         settings.append({"name": name, "value": os.environ.get(name), "origin": "environment" if name in os.environ else "default"})
     if args.json:

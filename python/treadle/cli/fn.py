@@ -40,7 +40,7 @@ def do_register(args: argparse.Namespace, client: Client) -> int:
     import base64
 
     found = from_file(args.function)
-    plain = found._fn if isinstance(found, Function) else found
+    plain: Any = found._fn if isinstance(found, Function) else found
     options = {**(found._options if isinstance(found, Function) else {}), **pairs(args.options, "-o")}
     body = {"name": args.name or name_of(plain), "payload": base64.b64encode(dumps_function(plain)).decode(), "options": options}
     told = client._transport.call("POST", "/v1/functions", body)

@@ -24,8 +24,8 @@ MODULES = (run, fn, task, service, doctor, bench, completion)
 class Parser(argparse.ArgumentParser):
     """Help with examples first, and errors that name the nearest word that there is."""
 
-    def __init__(self, *args: Any, examples: str = "", **more: Any):
-        super().__init__(*args, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **more)
+    def __init__(self, *, examples: str = "", **more: Any):
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **more)
         self.examples = examples
 
     def format_help(self) -> str:

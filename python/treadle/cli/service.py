@@ -85,7 +85,7 @@ def _rate(stats: dict[str, Any], at: float, before: tuple[dict[str, Any], float]
     if before is None:
         return None
     ended = [look["ever"]["completed"] + look["ever"]["failed"] for look in (before[0], stats)]
-    return round((ended[1] - ended[0]) / max(1e-9, at - before[1]), 1)
+    return float(round((ended[1] - ended[0]) / max(1e-9, at - before[1]), 1))
 
 
 def _page(client: Client, stats: dict[str, Any], rate: float | None) -> str:
