@@ -10,8 +10,9 @@ namespace event = core::event;
 namespace effect = core::effect;
 
 namespace {
-constexpr Duration kReportEvery = 1s;  // of the workers, to the store, while anything happens
-}
+constexpr Duration kReportEvery = 1s;    // of the workers, to the store, while anything happens
+constexpr Duration kReportSoon = 100ms;  // when one has come or gone
+}  // namespace
 
 DispatchLoop::DispatchLoop(core::DispatcherConfig config, Rng rng, const Clock& clock, store::Store& store,
                            transport::DispatcherLink& link)
@@ -34,7 +35,8 @@ bool DispatchLoop::turn(Instant now) {
   core::DispatcherEffects effects;
   core_.tick(now, effects);
   for (auto& e : effects) std::visit([this](auto& one) { carry_out(one); }, e);
-  report_at_ = std::min(report_at_, std::max(reported_ + kReportEvery, now));
+  const Duration pause = core_.figures().workers == reported_workers_ ? kReportEvery : kReportSoon;
+  report_at_ = std::min(report_at_, std::max(reported_ + pause, now));
   return true;
 }
 
@@ -42,6 +44,7 @@ bool DispatchLoop::turn(Instant now) {
 void DispatchLoop::report(Instant now) {
   reported_ = now;
   report_at_ = Instant::never();
+  reported_workers_ = core_.figures().workers;
   std::vector<store::WorkerReport> reports;
   for (const core::WorkerView& view : core_.workers()) reports.push_back(report_of(view, now));
   for (const core::WorkerView& view : core_.lost_workers()) reports.push_back(report_of(view, now));

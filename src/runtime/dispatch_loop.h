@@ -51,6 +51,7 @@ class DispatchLoop final : public Shell {
   core::Dispatcher core_;
   std::vector<core::DispatcherEvent> events_;
   Instant reported_{0};
+  std::size_t reported_workers_ = 0;
   Instant report_at_ = Instant::never();  // something has changed since the last report
 };
 

@@ -323,3 +323,10 @@ def test_every_route_is_described_with_examples(v1):
                     for example in examples:
                         schema.check(example, media["schema"], document)
     assert len(seen) == 18, seen
+
+
+def test_a_worker_is_told_of_as_soon_as_it_has_come(serve):
+    """A report once a second left it out for the first second, though it ran tasks."""
+    server = serve("-w", 1)
+    assert server.run(lambda: 5) == 5
+    assert eventually(lambda: server.get("/v1/workers").json["workers"], 0.4), server.log()

@@ -66,6 +66,8 @@ system_stage() {
   if ((${#words[@]})); then word_filter=(-k "$(join ' or ' "${words[@]}")"); fi
   export TREADLE=$TREADLE_ROOT/$build_dir/treadle PYTHONDONTWRITEBYTECODE=1
   [ "$preset" = release ] || export TREADLE_TEST_PATIENCE=${TREADLE_TEST_PATIENCE:-4} # sanitizers are slow
+  # What was freed is kept for a while, to catch its use; little of it, since some tests look at a program's memory.
+  [ "$preset" = asan ] && export ASAN_OPTIONS=${ASAN_OPTIONS:-quarantine_size_mb=8:thread_local_quarantine_size_kb=64}
   for part in "sleepy and not serial:8" "not sleepy and not serial:$(nproc)" "serial:0"; do
     jobs=${part##*:}
     part=${part%:*}
