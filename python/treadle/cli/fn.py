@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import base64
 from typing import Any
-from urllib.parse import quote
 
+from .._pickling import dumps_function
 from ..client import Client
-from .loading import from_file, newest
+from ..function import Function, name_of
+from .loading import at_name, from_file, newest
 from .output import as_json, pairs, table
 
 _SHOWN = 50  # rows of a list, unless another number is asked for
@@ -35,10 +37,6 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
 
 
 def do_register(args: argparse.Namespace, client: Client) -> int:
-    from .._pickling import dumps_function
-    from ..function import Function, name_of
-    import base64
-
     found = from_file(args.function)
     plain: Any = found._fn if isinstance(found, Function) else found
     options = {**(found._options if isinstance(found, Function) else {}), **pairs(args.options, "-o")}
@@ -56,7 +54,7 @@ def do_ls(args: argparse.Namespace, client: Client) -> int:
 
 
 def do_versions(args: argparse.Namespace, client: Client) -> int:
-    _print(list(client._pages(f"/v1/functions/{quote(args.function, safe='')}/versions", "functions", {}, None)), args.json)
+    _print(list(client._pages(at_name(args.function, "versions"), "functions", {}, None)), args.json)
     return 0
 
 

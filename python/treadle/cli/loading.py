@@ -6,6 +6,7 @@ import difflib
 import importlib.util
 import pathlib
 import sys
+import uuid
 from typing import Any
 from urllib.parse import quote
 
@@ -48,9 +49,17 @@ def newest(client: Client, name: str) -> dict[str, Any]:
     """What the server tells of it."""
     if _is_id(name):
         return client._transport.call("GET", f"/v1/functions/{name}")  # type: ignore[no-any-return]
-    rows = client._transport.call("GET", f"/v1/functions/{quote(name, safe='')}/versions?limit=1")["functions"]
+    rows = client._transport.call("GET", at_name(name, "versions?limit=1"))["functions"]
     return client._transport.call("GET", f"/v1/functions/{rows[0]['function_id']}")  # type: ignore[no-any-return]
 
 
+def at_name(name: str, what: str) -> str:
+    """A path below a function's name or id."""
+    return f"/v1/functions/{quote(name, safe='')}/{what}"
+
+
 def _is_id(name: str) -> bool:
-    return len(name) == 36 and name.count("-") == 4
+    try:
+        return str(uuid.UUID(name)) == name.lower()
+    except ValueError:
+        return False

@@ -6,13 +6,12 @@ import argparse
 import json
 import sys
 from typing import Any, Iterable, Iterator
-from urllib.parse import quote
 
 from .._progress import with_progress
 from ..client import Client
 from ..errors import RequestRefused
 from ..futures import Future
-from .loading import at_server, from_file, is_file
+from .loading import at_name, at_server, from_file, is_file
 from .output import Usage, as_json, given, pairs, plain, say, shown
 
 _PAGE_WAIT = 60  # seconds that the server holds an answer at most
@@ -141,7 +140,7 @@ def _values(lines: Iterable[str], name: str) -> Iterator[Any]:
 
 def do_invoke(args: argparse.Namespace, client: Client) -> int:
     wait = 0 if args.no_wait else min(args.timeout, _PAGE_WAIT)
-    path = f"/v1/functions/{quote(args.function, safe='')}/invoke?wait={wait:g}"
+    path = at_name(args.function, f"invoke?wait={wait:g}")
     try:
         answer = client._transport.call("POST", path, _call(args), wait=wait, repeatable=False)
         if "result" not in answer and not args.no_wait:
