@@ -1,7 +1,10 @@
 #include "gateway/service.h"
 
+#include <memory>
+#include <utility>
 #include <vector>
 
+#include "gateway/errors.h"
 #include "gateway/openapi.h"
 #include "gateway/plain_docs.h"
 #include "gateway/routes.h"
@@ -29,5 +32,21 @@ Service::Service(store::Store& store_, GatewayConfig config_, StatusSource& stat
       openapi(openapi_document(route_table(), config, status.build())),
       plain_docs(plain_docs_page(route_table())),
       started(clock.now()) {}
+
+void hold(Service& service, Duration wait, Waiting waiting) {
+  const auto held = std::make_shared<Waiting>(std::move(waiting));
+  service.waiting.insert(held);
+  service.store.wait(held->task, service.clock.now() + wait,
+                     [self = service.shared_from_this(), held](Result<store::TaskView> view) {
+                       self->waiting.erase(held);
+                       if (!held->out) return;  // answered when the service began to stop
+                       if (!view) return held->out.fail(about_task(view.error(), held->task));
+                       held->read(*self, *held);
+                     });
+}
+
+Error about_task(Error error, TaskId task) {
+  return error.code == Code::NotFound ? unknown_task(to_string(task)) : std::move(error);
+}
 
 }  // namespace treadle::gateway

@@ -51,4 +51,9 @@ struct Service : std::enable_shared_from_this<Service> {
   bool draining = false;  // no new functions and tasks; reads still work
 };
 
+// Holds the answer until the task ends, the time is over, or the service stops; then `waiting.read` gives it.
+void hold(Service& service, Duration wait, Waiting waiting);
+// An error of the store about a task, as clients are told of it.
+Error about_task(Error error, TaskId task);
+
 }  // namespace treadle::gateway

@@ -40,25 +40,12 @@ void read_bytes(Service& service, Waiting& held) {
                     [task = held.task, out = std::move(held.out)](std::vector<Result<store::TaskView>> views) mutable {
                       const Result<store::TaskView>& view = views.front();
                       if (view) return send_bytes(*view, out);
-                      out.fail(view.error().code == Code::NotFound ? unknown_task(to_string(task)) : view.error());
+                      out.fail(about_task(view.error(), task));
                     });
 }
 
 void read_json(Service& service, Waiting& held) {
   send_outcome(service, held.task, "Vary: Accept\r\n", lasting(held.task, true), std::move(held.out));
-}
-
-void hold(Service& service, Duration wait, Waiting waiting) {
-  const auto held = std::make_shared<Waiting>(std::move(waiting));
-  service.waiting.insert(held);
-  service.store.wait(held->task, service.clock.now() + wait,
-                     [self = service.shared_from_this(), held](Result<store::TaskView> view) {
-                       self->waiting.erase(held);
-                       if (!held->out) return;  // answered when the service began to stop
-                       if (view) return held->read(*self, *held);
-                       const bool unknown = view.error().code == Code::NotFound;
-                       held->out.fail(unknown ? unknown_task(to_string(held->task)) : view.error());
-                     });
 }
 
 }  // namespace

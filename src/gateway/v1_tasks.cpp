@@ -17,10 +17,6 @@ namespace {
 
 Error bad_task_id() { return not_an_id("task_id", "POST /v1/tasks"); }
 
-Error in_words(Error error, TaskId task) {
-  return error.code == Code::NotFound ? unknown_task(to_string(task)) : std::move(error);
-}
-
 std::string open_story(Service& service, const store::TaskStory& story, std::string_view last_key) {
   JsonWriter json;
   json.begin_object();
@@ -39,7 +35,7 @@ void send_with_result(Service& service, store::TaskStory story, Responder out) {
                     [self = service.shared_from_this(), story = std::move(story),
                      out = std::move(out)](std::vector<Result<store::TaskView>> views) mutable {
                       Result<store::TaskView>& view = views.front();
-                      if (!view) return out.fail(in_words(view.error(), story.view.id));
+                      if (!view) return out.fail(about_task(view.error(), story.view.id));
                       Response response;
                       response.body = open_story(*self, story, "result") + '"';
                       response.blob_form = Response::Blob::Base64Json;
@@ -52,7 +48,7 @@ void send_with_result(Service& service, store::TaskStory story, Responder out) {
 void send_story(Service& service, TaskId task, bool with_result, int status, Responder out) {
   service.store.story(task, [self = service.shared_from_this(), task, with_result, status,
                              out = std::move(out)](Result<store::TaskStory> story) mutable {
-    if (!story) return out.fail(in_words(story.error(), task));
+    if (!story) return out.fail(about_task(story.error(), task));
     if (with_result && core::is_terminal(story->view.state))
       return send_with_result(*self, std::move(*story), std::move(out));
     out.send(status, open_story(*self, *story, ""));
@@ -65,7 +61,7 @@ void read_waited(Service& service, Waiting& held) {
 
 void send_logs(Service& service, TaskId task, Responder out) {
   service.store.story(task, [task, out = std::move(out)](Result<store::TaskStory> story) mutable {
-    if (!story) return out.fail(in_words(story.error(), task));
+    if (!story) return out.fail(about_task(story.error(), task));
     JsonWriter json;
     json.begin_object();
     write_logs(json, *story);
@@ -74,19 +70,6 @@ void send_logs(Service& service, TaskId task, Responder out) {
 }
 
 void read_waited_logs(Service& service, Waiting& held) { send_logs(service, held.task, std::move(held.out)); }
-
-// Holds the answer until the task ends, the time is over, or the service stops.
-void hold(Service& service, Duration wait, Waiting waiting) {
-  const auto held = std::make_shared<Waiting>(std::move(waiting));
-  service.waiting.insert(held);
-  service.store.wait(held->task, service.clock.now() + wait,
-                     [self = service.shared_from_this(), held](Result<store::TaskView> view) {
-                       self->waiting.erase(held);
-                       if (!held->out) return;  // answered when the service began to stop
-                       if (!view) return held->out.fail(in_words(view.error(), held->task));
-                       held->read(*self, *held);
-                     });
-}
 
 }  // namespace
 
