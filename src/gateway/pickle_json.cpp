@@ -64,7 +64,8 @@ class Writer {
  private:
   bool refuse(const std::string& why, Code code = Code::Invalid);
   bool fits();
-  bool enter();
+  bool nested(bool (Writer::*write_value)(const Value&), const Value& value);
+  bool too_deep();
   bool text(std::string_view value);
   bool real(double value);
   bool big_integer(std::string_view bytes);
@@ -81,6 +82,9 @@ class Writer {
     bool in_dict = false;
   };
   std::vector<Step> path_;
+  // Of containers inside each other. Not the length of the path: an array of zero dimensions, which may hold itself,
+  // adds no step to it.
+  std::size_t depth_ = 0;
 };
 
 bool Writer::refuse(const std::string& why, Code code) {
@@ -106,9 +110,16 @@ bool Writer::fits() {
   return refuse("more than " + std::to_string(kMaxJsonText) + " bytes as JSON", Code::TooLarge);
 }
 
-bool Writer::enter() {
-  if (path_.size() < kMaxJsonNesting) return true;
+bool Writer::too_deep() {
   return refuse("nested deeper than " + std::to_string(kMaxJsonNesting) + " levels, or contains itself");
+}
+
+bool Writer::nested(bool (Writer::*write_value)(const Value&), const Value& value) {
+  if (depth_ == kMaxJsonNesting) return too_deep();
+  ++depth_;
+  const bool written = (this->*write_value)(value);
+  --depth_;
+  return written;
 }
 
 bool Writer::text(std::string_view value) {
@@ -131,7 +142,6 @@ bool Writer::big_integer(std::string_view bytes) {
 }
 
 bool Writer::list(const Value& value) {
-  if (!enter()) return false;
   out += '[';
   std::uint64_t number = 0;
   for (const Index item : pickle_.items(value)) {
@@ -145,7 +155,6 @@ bool Writer::list(const Value& value) {
 }
 
 bool Writer::object(const Value& value) {
-  if (!enter()) return false;
   out += '{';
   const std::vector<Index>& items = pickle_.items(value);
   for (std::size_t i = 0; i + 1 < items.size(); i += 2) {
@@ -171,7 +180,9 @@ bool Writer::element(const NumpyValue& value, std::uint64_t at) {
 // The elements under one index of `dimension`, the first of which is number `first`; `step` of the dimension before.
 bool Writer::array(const NumpyValue& value, std::size_t dimension, std::uint64_t first, std::uint64_t step) {
   if (dimension == value.shape.size()) return element(value, first);
-  if (!enter()) return false;
+  const std::size_t deeper = dimension > 0 ? 1 : 0;  // the first is the array itself
+  if (depth_ + deeper > kMaxJsonNesting) return too_deep();
+  depth_ += deeper;
   const std::uint64_t size = value.shape[dimension];
   const std::uint64_t inner = value.by_columns ? step : size == 0 ? 0 : step / size;
   const std::uint64_t next = value.by_columns ? step * size : inner;
@@ -182,6 +193,7 @@ bool Writer::array(const NumpyValue& value, std::size_t dimension, std::uint64_t
     if (!array(value, dimension + 1, first + i * inner, next)) return false;
     path_.pop_back();
   }
+  depth_ -= deeper;
   out += ']';
   return fits();
 }
@@ -209,9 +221,9 @@ bool Writer::write(Index at) {
     case Kind::Set: return refuse("a set");
     case Kind::Global: return refuse("a function or a class");
     case Kind::List:
-    case Kind::Tuple: return list(value);
-    case Kind::Dict: return object(value);
-    case Kind::Call: return call(value);
+    case Kind::Tuple: return nested(&Writer::list, value);
+    case Kind::Dict: return nested(&Writer::object, value);
+    case Kind::Call: return nested(&Writer::call, value);
   }
   return refuse("of a kind that is not known");
 }

@@ -64,6 +64,7 @@ const Sample kRefused[] = {
     {"counter", "80049528000000000000008c0b636f6c6c656374696f6e73948c07436f756e7465729493947d948c0161944b0173859452942e", R"(result is an object made by collections.Counter)"},
     {"type", "80049514000000000000008c086275696c74696e73948c03696e749493942e", R"(result is a function or a class)"},
     {"itself", "80049506000000000000005d946800612e", R"(contains itself)"},
+    {"array in itself", "80049587000000000000008c156e756d70792e636f72652e6d756c74696172726179948c0c5f7265636f6e7374727563749493948c056e756d7079948c076e6461727261799493944b0085944301629487945294284b012968038c0564747970659493948c024f3894898887945294284b038c017c944e4e4e4affffffff4affffffff4b3f749462895d946809617494622e", R"(nested deeper than 100 levels, or contains itself)"},
     {"datetime64", "800495a1000000000000008c156e756d70792e636f72652e6d756c74696172726179948c0c5f7265636f6e7374727563749493948c056e756d7079948c076e6461727261799493944b0085944301629487945294284b014b01859468038c0564747970659493948c024d3894898887945294284b048c013c944e4e4e4affffffff4affffffff4b007d9428430144944b014b014b01749486947494628943085647000000000000947494622e", R"(a numpy value of type M)"},
     {"surrogate", "80049507000000000000008c03eda080942e", R"(result is text with half of a surrogate pair)"},
     {"complex array", "80049599000000000000008c156e756d70792e636f72652e6d756c74696172726179948c0c5f7265636f6e7374727563749493948c056e756d7079948c076e6461727261799493944b0085944301629487945294284b014b01859468038c0564747970659493948c0363313694898887945294284b038c013c944e4e4e4affffffff4affffffff4b007494628943100000000000000000000000000000f03f947494622e", R"(a numpy value of type c)"},
@@ -129,6 +130,15 @@ TEST(PickleJson, TooMuchIsRefused) {
   const auto many = pickle_to_json(kStart + "](" + std::string(kMaxPlainValues + 1, 'N') + "e.");
   ASSERT_FALSE(many);
   EXPECT_NE(many.error().message.find("more than 500000 values"), std::string::npos) << many.error().message;
+  const auto marks = pickle_to_json(kStart + std::string(kMaxPlainValues + 1, '(') + ".");
+  ASSERT_FALSE(marks);
+  EXPECT_EQ(marks.error().code, Code::TooLarge);
+  // One long name that is memoized and used again and again would be copied each time.
+  const std::string name(kMaxGlobalName, 'n');
+  const std::string length = {'X', static_cast<char>(name.size() & 255), static_cast<char>(name.size() >> 8), 0, 0};
+  const auto names = pickle_to_json(kStart + "(" + length + name + "\x94h" + '\0' + "\x93" + "t.");
+  ASSERT_FALSE(names);
+  EXPECT_NE(names.error().message.find("cannot be read"), std::string::npos) << names.error().message;
   const auto large = pickle_to_json(std::string(kMaxJsonPickle + 1, 'N'));
   ASSERT_FALSE(large);
   EXPECT_EQ(large.error().code, Code::TooLarge);

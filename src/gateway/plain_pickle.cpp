@@ -24,7 +24,7 @@ class PlainPickleMachine {
 
   bool run(unsigned char code, std::uint64_t number, std::string_view body);
   bool global(std::string_view module, std::string_view name);
-  bool full() const { return out_.values_.size() >= kMaxPlainValues || stack_.size() >= kMaxPlainValues; }
+  bool full() const { return std::max({out_.values_.size(), stack_.size(), marks_.size()}) >= kMaxPlainValues; }
   std::optional<Index> result() const {
     return marks_.empty() && stack_.size() == 1 ? std::optional<Index>(stack_.back()) : std::nullopt;
   }
@@ -134,6 +134,7 @@ bool PlainPickleMachine::build() {
 }
 
 bool PlainPickleMachine::global(std::string_view module, std::string_view name) {
+  if (module.size() + name.size() > kMaxGlobalName) return false;
   names_.push_back(std::string(module) + '.' + std::string(name));
   return text(Kind::Global, names_.back());
 }

@@ -13,8 +13,9 @@
 
 namespace treadle::gateway {
 
-// Values of one pickle; also entries of its memo and of its stack.
+// Values of one pickle; also entries of its memo, of its stack and marks on it.
 inline constexpr std::size_t kMaxPlainValues = 500'000;
+inline constexpr std::size_t kMaxGlobalName = 512;  // bytes of a module and a name: each use of them is a copy
 
 class PlainPickle {
  public:
