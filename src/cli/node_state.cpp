@@ -97,6 +97,17 @@ std::string dispatcher_lines(const core::Dispatcher& core, Instant now) {
   return text;
 }
 
+std::string wire_line(const transport::WireCounters& c) {
+  return Line("wire")
+      .add("received", c.received)
+      .add("sent", c.sent)
+      .add("malformed", c.malformed)
+      .add("unroutable", c.unroutable)
+      .add("blob_parts", c.blob_parts)
+      .add("probes", c.probes)
+      .text();
+}
+
 std::string supervisor_line(const core::SupervisorView& view, const std::string& dispatcher) {
   return Line("supervisor")
       .add("dispatcher", dispatcher.empty() ? "in this process" : dispatcher)
@@ -132,6 +143,7 @@ void Node::print_state() const {
   std::string text = Line("process").add("role", options_.verb).add("pid", getpid()).add("stopping", stopping_).text();
   if (store_) text += store_lines(*store_);
   if (dispatch_) text += dispatcher_lines(dispatch_->core(), clock_.now());
+  if (dispatcher_link_) text += wire_line(dispatcher_link_->counters());
   if (worker_) text += supervisor_line(worker_->core().view(), options_.dispatcher_endpoint);
   if (fleet_) text += Line("fleet").add("workers", fleet_->workers().size()).text();
   text += limits_line();

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import struct
 import sys
@@ -95,10 +96,12 @@ FRAMES = {
 
 
 def test_messages_that_are_none(service):
-    """Each is answered with ERROR and a sentence, to its sender alone."""
+    """Each is answered with ERROR and a sentence, to its sender alone, and counted (SIGUSR1 shows it)."""
     for name, frames in FRAMES.items():
         with Stranger(service.dispatcher) as stranger:
             print(name, "->", stranger.refused(frames))
+    os.kill(service.dispatcher.pid, signal.SIGUSR1)
+    assert f"malformed={len(FRAMES)} " in service.dispatcher.says(r"state\.wire .*")[0]
 
 
 def test_bytes_that_are_no_zmq(service):
