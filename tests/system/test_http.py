@@ -199,6 +199,7 @@ def test_wait_ends_with_the_present_state(serve):
     function_id = server.register(sleep)
     running = server.execute(function_id, 30)
     queued = server.execute(function_id, 30)
+    assert eventually(lambda: server.status(running) == "RUNNING", 30)
     for task_id, seconds in ((running, 1), (queued, 0.3)):
         begun = time.monotonic()
         reply = server.get(f"/result/{task_id}?wait={seconds}")
