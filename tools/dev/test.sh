@@ -26,6 +26,7 @@ verb_test() {
   stage install install_stage
   stage build build_stage
   if stages_failed; then finish; fi
+  [ "$preset" = tsan ] && export TSAN_OPTIONS=${TSAN_OPTIONS:-suppressions=$TREADLE_ROOT/tools/tsan.supp}
   if ((whole)); then stage lint lint_stage; fi
   stage "unit and contract" unit_stage
   stage system system_stage
