@@ -123,6 +123,16 @@ def old_attempt_begun_after_a_restart():
     return one
 
 
+def old_attempt_begun_before_the_new_one_of_a_restart():
+    """As before, but the store gives the task anew while the worker still runs its old second attempt."""
+    one = Story().submit(1).claim(1, "a").blow()
+    one.h.restarts.append(one.tick())
+    one.h.runs.append(Run(1, "n1", 6, one.tick(), one.tick(), attempt=2))
+    one.requeue(1).claim(1, "b").run(1, "n2").end(1, "n2", "b")
+    one.h.runs[-1].attempt = 1
+    return one
+
+
 def answers_lost():
     """Submits without an answer: one arrived, one did not, one was repeated under its key."""
     one = Story().submit(1, "unknown").claim(1, "a").run(1, "n1").end(1, "n1", "a")
@@ -148,7 +158,17 @@ def flushed():
     return one.look(1, "404").look(2, "404").whole(3)
 
 
-GOOD = [plain, worker_died, worker_slept, store_restarted, old_attempt_begun_after_a_restart, answers_lost, cancelled, flushed]
+GOOD = [
+    plain,
+    worker_died,
+    worker_slept,
+    store_restarted,
+    old_attempt_begun_after_a_restart,
+    old_attempt_begun_before_the_new_one_of_a_restart,
+    answers_lost,
+    cancelled,
+    flushed,
+]
 
 
 @pytest.mark.parametrize("story", GOOD)

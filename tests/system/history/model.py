@@ -89,10 +89,10 @@ class History:
     claims_logged: bool = True  # whether every claim is in it (Redis), or only those that were written (SQLite)
 
     def follows(self, run, other):
-        """Whether the run's attempt was given out after the other's: by its number, if numbers tell. Where they begin anew between
-        the two starts, only if its start is later too: a worker may begin an old attempt late."""
+        """Whether the run's attempt was given out after the other's: by its number, if numbers tell. Where they began anew since the
+        task was wanted, only if its start is later too: a worker may begin an old attempt late."""
         if not run.attempt or not other.attempt or run.attempt == other.attempt:
             return run.started > other.started
-        first, last = sorted((run.started, other.started))
-        anew = any(first < restart < last for restart in self.restarts)
+        wanted = min((call.begun for call in self.calls if call.op == "submit" and call.key == run.key), default=0)
+        anew = any(wanted < restart < max(run.started, other.started) for restart in self.restarts)
         return run.attempt > other.attempt and (not anew or run.started > other.started)
