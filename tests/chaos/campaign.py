@@ -1,6 +1,7 @@
 """./dev chaos: the rows, one JSON line each, and the table. See README.md."""
 
 import argparse
+import collections
 import concurrent.futures
 import json
 import pathlib
@@ -12,11 +13,13 @@ import traceback
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "system")]
 
+import netns  # noqa: E402
 import report  # noqa: E402
 import rows_disk  # noqa: E402, F401
 import rows_failover  # noqa: E402, F401
 import rows_kill  # noqa: E402, F401
 import rows_net  # noqa: E402, F401
+import rows_netns  # noqa: E402, F401
 import rows_peer  # noqa: E402, F401
 import rows_redis  # noqa: E402, F401
 from rows import ROWS  # noqa: E402
@@ -28,7 +31,10 @@ ROW_LIMIT = 900  # seconds after which a row has hung
 
 def play(name, cell, rounds, seed):
     """The line of one row in one cell; whatever goes wrong in it is its verdict."""
-    scene = Scene(ROWS[name], cell, rounds, seed)
+    row = ROWS[name]
+    if why := row.why_not and row.why_not():
+        return {"row": name, "cell": cell, "verdict": "skipped", "skipped": why}
+    scene = Scene(row, cell, rounds, seed)
     try:
         return scene.play()
     except BaseException as error:
@@ -86,7 +92,7 @@ def tell(line, out):
     if out is not sys.stdout:
         words = " ".join(f"{name}={line[name]}" for name in FIGURES if name in line)
         print(f"{line['verdict']}  {line['row']} [{line['cell']}] {words}", flush=True)
-        for name in ("error", "offences", "missed", "kept"):
+        for name in ("skipped", "error", "offences", "missed", "kept"):
             if name in line:
                 print(f"      {name}: {line[name]}", flush=True)
 
@@ -136,12 +142,17 @@ def main():
         jobs = [(row.name, given.cell, row.rounds) for row in rows if given.cell in row.cells]
     out = open(given.json, "w") if given.json else sys.stdout
     begun = time.monotonic()
-    lines = campaign(jobs, given.seed, out, begun + 60 * given.minutes if given.minutes else None, given.jobs)
+    try:
+        lines = campaign(jobs, given.seed, out, begun + 60 * given.minutes if given.minutes else None, given.jobs)
+    finally:
+        netns.sweep()  # of rows that were killed
     if given.minutes and not given.rows and not given.cell:
         report.write(report.ROOT / "docs" / "RELIABILITY.md", lines, ROWS, f"./dev chaos --minutes {given.minutes:g}")
-    failed = [line for line in lines if line["verdict"] != "pass"]
-    print(f"{len(lines) - len(failed)} passed, {len(failed)} failed, {time.monotonic() - begun:.0f} s", file=sys.stderr)
-    sys.exit(1 if failed else 0)
+    count = collections.Counter(line["verdict"] for line in lines)
+    skipped = f"{count['skipped']} skipped, " if count["skipped"] else ""
+    took = time.monotonic() - begun
+    print(f"{count['pass']} passed, {count['FAIL']} failed, {skipped}{took:.0f} s", file=sys.stderr)
+    sys.exit(1 if count["FAIL"] else 0)
 
 
 if __name__ == "__main__":

@@ -93,6 +93,8 @@ OF_LOG = ("double_terminal", "illegal")  # what only the store's log tells
 
 def write(path, lines, rows, command):
     """The whole page; rows that did not run are left out."""
+    skipped = {line["row"]: line["skipped"] for line in lines if line["verdict"] == "skipped"}
+    lines = [line for line in lines if line["verdict"] != "skipped"]
     version = subprocess.run([os.environ["TREADLE_BIN"], "version"], capture_output=True, text=True).stdout.split("\n")[0]
     promised = [line for line in lines if rows[line["row"]].bound is None]
     text = HEAD.format(
@@ -117,5 +119,6 @@ def write(path, lines, rows, command):
             share = f"{row.bound_words}; at most {row.bound:.1%} of what was accepted"
             text += f"| {row.name} | {share} | {lost} of {accepted} | {undone_words(its)} |\n"
     text += NOT_YET
+    text += "".join(f"Not played on this machine: `{name}` ({why}).\n" for name, why in skipped.items())
     text += "\nWhat each row does:\n\n" + "".join(f"- **{name}**: {row.about}\n" for name, row in rows.items())
     pathlib.Path(path).write_text(text)

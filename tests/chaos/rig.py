@@ -13,7 +13,7 @@ from client import Client, client_at, eventually
 from history import redis_side, sqlite_side
 from program import Program, Redis, folder
 from redis_topology import RedisCluster, SentinelGroup
-from server import Tree, parent
+from server import BIN, Tree, parent
 
 SLOTS = 4  # of each worker
 OPTIONS = {
@@ -28,6 +28,8 @@ OPTIONS = {
     "data": None,  # the data directory, if not below home
     "store_link": None,  # link(port, n) -> the port by which the nth program (gateways first) reaches Redis
     "worker_link": None,  # link(port, n) -> the port by which the nth worker reaches its dispatcher
+    "worker_host": "127.0.0.1",  # the address on which dispatchers await workers
+    "worker_wrap": None,  # wrap(n) -> words that go before those of the nth worker
     "env": {},  # role -> environment
     "flags": {},  # role -> flags
 }
@@ -111,7 +113,11 @@ class Rig(Tree, Client):
         if self.mode == "local":
             return ("-m", "local", "--python", sys.executable, "-w", 2 * SLOTS)
         self.worker_ports.append(free_port())
-        return ("-m", self.mode, "-p", self.worker_ports[-1])
+        flags = ("-m", self.mode, "-p", self.worker_ports[-1])
+        host = self.o["worker_host"]
+        if host == "127.0.0.1":
+            return flags
+        return (*flags, "--dispatcher-host" if self.store == "sqlite" else "--host", host, "--insecure-public")
 
     def _plan_gateway(self, role, *argv):
         port = free_port()
@@ -121,10 +127,12 @@ class Rig(Tree, Client):
 
     def _plan_workers(self, n):
         for _ in range(self.o["workers"]):
-            link, port = self.o["worker_link"], self.worker_ports[n]
-            port = link(port, len(self.roles["worker"])) if link else port
-            argv = (self.mode, SLOTS, f"tcp://127.0.0.1:{port}", "--python", sys.executable)
-            self._plan("worker", "worker", *argv)
+            link, wrap, port = self.o["worker_link"], self.o["worker_wrap"], self.worker_ports[n]
+            number = len(self.roles["worker"])
+            port = link(port, number) if link else port
+            before = wrap(number) if wrap else ()
+            argv = ("worker", self.mode, SLOTS, f"tcp://{self.o['worker_host']}:{port}", "--python", sys.executable)
+            self._plan("worker", *((*before, BIN) if before else ()), *argv)
 
     def _plan(self, role, *argv):
         name = f"{role}{len(self.roles[role])}"
@@ -202,7 +210,7 @@ class Rig(Tree, Client):
         if self.store == "sqlite":
             return sqlite_side.read(self.data / "treadle.db")
         if self.o["topology"]:
-            return redis_side.of_masters(self.redis.masters_now())
+            return redis_side.of_masters(self.redis.masters_now(), self.redis.moved_from)
         files = self.o["redis_folder"] or self.redis.folder
         return redis_side.changes(files), redis_side.finals(self.redis.socket)
 

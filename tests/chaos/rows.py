@@ -24,11 +24,13 @@ class Row:
     short: tuple = ()  # cells of the short campaign; () = the first
     rounds: int = 2
     lasts: int = 0  # seconds that the fault itself takes
+    why_not: object = None  # why_not() -> why it cannot be played on this machine, "" if it can
     unlogged: bool = False  # the store's log does not outlive this fault
     excused: tuple = ()  # rules that this fault may offend, with a reason in `about`
     bound: float = None  # rows below the promised level: the share that may be lost
     bound_words: str = ""  # the same, for people
     measured: tuple = ()  # their rules that are then measured, not demanded
+    judge: object = None  # judge(scene, history) -> sentences of what is wrong all the same
 
     def short_cells(self):
         return self.short or self.cells[:1]
