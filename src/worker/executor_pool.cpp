@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -66,6 +67,8 @@ Result<void*> ExecutorPool::begin() {
 }
 
 Result<void*> ExecutorPool::start_guard() {
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // of what a guard that is killed leaves behind
+  others_ = children(list_processes(), ::getpid());
   TRY(GuardProcess guard, GuardProcess::start(options_.guard));
   guard_ = std::make_unique<GuardProcess>(std::move(guard));
   guard_started_ = last_turn_;

@@ -122,6 +122,7 @@ class ExecutorPool {
   Executors executors_;  // by number
   Instant last_turn_;
   Instant guard_started_;                     // the turn before it was
+  std::vector<pid_t> others_;                 // children of ours that were there before the guard
   std::unordered_set<std::uint32_t> unsent_;  // executors with frames that wait for `flush`
   std::unordered_set<std::uint32_t> full_;    // executors whose socket is full: watched for room
   std::unordered_set<std::uint32_t> closed_;  // executors whose end is closed and which have not been buried

@@ -194,6 +194,8 @@ void ExecutorPool::lose_guard(Events& events) {
     executor.channel->finish(died, events);
     events.emplace_back(std::move(died));
   }
+  // They ask to die with the guard, and what they had started may have moved to us before we could stop them.
+  end_orphans(others_);
   executors_.clear();
   unsent_.clear();
   full_.clear();

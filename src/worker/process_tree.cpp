@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -113,6 +114,24 @@ bool kill_foreign_tree(pid_t root, int root_pidfd) {
   }
   signal_by_pidfd(root_pidfd, SIGKILL);
   return is_gone(root_pidfd, 1000) && empty;
+}
+
+// Whoever is killed leaves its own children to us in turn: look until there is nobody.
+bool end_orphans(const std::vector<pid_t>& kept) {
+  for (int round = 0; round < 200; ++round) {
+    const auto processes = list_processes();
+    bool any = false;
+    for (const pid_t child : children(processes, ::getpid())) {
+      if (std::find(kept.begin(), kept.end(), child) != kept.end()) continue;
+      any = true;
+      for (const pid_t pid : descendants(processes, child)) ::kill(pid, SIGKILL);
+      ::kill(child, SIGKILL);
+      ::waitpid(child, nullptr, WNOHANG);
+    }
+    if (!any) return true;
+    ::usleep(1000);
+  }
+  return false;
 }
 
 }  // namespace treadle::worker

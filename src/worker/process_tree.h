@@ -33,4 +33,8 @@ std::vector<pid_t> children(const std::vector<ProcessEntry>& processes, pid_t pa
 // when all of it was seen to be dead.
 bool kill_foreign_tree(pid_t root, int root_pidfd);
 
+// Ends all children of ours that are not in `kept`, and all below them: what a dead guard has left to us, since we are
+// the next subreaper. Waits at most a second. True when there is none left.
+bool end_orphans(const std::vector<pid_t>& kept);
+
 }  // namespace treadle::worker

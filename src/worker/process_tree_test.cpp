@@ -93,5 +93,38 @@ TEST(ProcessTree, SaysSoWhenTheRootWasGoneBefore) {
   EXPECT_FALSE(kill_foreign_tree(pid, root.get()));
 }
 
+TEST(ProcessTree, EndsWhatADeadChildHasLeftToUs) {
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  const pid_t kept = ::fork();
+  if (kept == 0) {
+    ::pause();
+    ::_exit(0);
+  }
+  int told[2];
+  ASSERT_EQ(::pipe(told), 0);
+  const pid_t middle = ::fork();
+  if (middle == 0) {
+    for (int i = 0; i < 3; ++i) {
+      if (::fork() > 0) continue;
+      ::setsid();
+      if (::fork() == 0) ::pause();
+      const pid_t self = ::getpid();
+      if (::write(told[1], &self, sizeof self) != sizeof self) ::_exit(1);
+      ::pause();
+    }
+    ::_exit(0);
+  }
+  pid_t orphans[3];
+  for (pid_t& orphan : orphans) ASSERT_EQ(::read(told[0], &orphan, sizeof orphan), static_cast<ssize_t>(sizeof orphan));
+  ASSERT_EQ(::waitpid(middle, nullptr, 0), middle);
+  EXPECT_GE(living_below(::getpid()), 4u);
+  EXPECT_TRUE(end_orphans({kept}));
+  EXPECT_EQ(living_below(::getpid()), 1u);
+  EXPECT_EQ(children(list_processes(), ::getpid()), std::vector<pid_t>{kept}) << "and they were waited for";
+  ::kill(kept, SIGKILL);
+  ::waitpid(kept, nullptr, 0);
+  for (const int fd : told) ::close(fd);
+}
+
 }  // namespace
 }  // namespace treadle::worker
