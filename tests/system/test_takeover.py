@@ -84,6 +84,7 @@ def holder(gateway, workers, task):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["push", "pull"])
 def test_one_that_only_slept_is_not_taken_over_by_name_and_steps_back_when_it_was_reaped(fleet, tmp_path, mode):
     """Its process lives, so nobody may take its name's session before it has been silent for 10 s."""
