@@ -6,7 +6,7 @@ import subprocess
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-GROUPS = {"build", "web", "test", "fuzz", "lint", "bench", "bare"}
+GROUPS = {"build", "web", "test", "fuzz", "lint", "bench", "package", "bare"}
 NAME = re.compile(r"-|[a-z0-9][a-z0-9+.-]+")
 
 

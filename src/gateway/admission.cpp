@@ -1,6 +1,10 @@
 #include "gateway/admission.h"
 
+#include <algorithm>
+#include <span>
 #include <string>
+
+#include "gateway/query.h"
 
 namespace treadle::gateway {
 namespace {
@@ -71,6 +75,14 @@ std::optional<Response> Gatekeeper::refuse_body(const Request& request, const Bo
   return std::nullopt;
 }
 
+std::optional<Response> Gatekeeper::refuse_query(const Request& request, const Route& route) const {
+  if (!is_v1(request.path)) return std::nullopt;  // the seed's routes let pass what they do not know
+  const auto end = std::find(route.query.begin(), route.query.end(), std::string_view{});
+  auto unknown = unknown_parameter(request.query, std::span(route.query.begin(), end));
+  if (!unknown) return std::nullopt;
+  return error_response(*unknown);
+}
+
 Response Gatekeeper::unrouted(const Request& request) const {
   std::string allowed = router_.allowed(request.path);
   if (request.path == "*") allowed = "GET, HEAD, POST, OPTIONS";
@@ -92,6 +104,7 @@ Admission Gatekeeper::admit(Request& request, const BodyHint& body) const {
   admission.refusal = refuse_sender(request, admission);
   if (!admission.refusal) admission.refusal = refuse_body(request, body, admission.route);
   if (!admission.refusal && admission.route == nullptr) admission.refusal = unrouted(request);
+  if (!admission.refusal) admission.refusal = refuse_query(request, *admission.route);
   return admission;
 }
 

@@ -34,6 +34,7 @@ class Gatekeeper {
  private:
   std::optional<Response> refuse_sender(const Request& request, Admission& admission) const;
   std::optional<Response> refuse_body(const Request& request, const BodyHint& body, const Route* route) const;
+  std::optional<Response> refuse_query(const Request& request, const Route& route) const;
   Response unrouted(const Request& request) const;
 
   const GatewayConfig& config_;

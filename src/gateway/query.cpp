@@ -22,14 +22,23 @@ Error bad_wait() {
   return fail(Code::Invalid, "wait must be a number of seconds from 0 to 60, for example ?wait=20 or ?wait=0.5.");
 }
 
+std::optional<Error> unknown_parameter(std::string_view query, std::span<const std::string_view> known) {
+  for (std::string_view rest = query; !rest.empty();) {
+    const std::string_view pair = rest.substr(0, rest.find('&'));
+    rest.remove_prefix(std::min(pair.size() + 1, rest.size()));
+    const std::string_view name = pair.substr(0, pair.find('='));
+    if (name.empty() || std::find(known.begin(), known.end(), name) != known.end()) continue;
+    constexpr std::size_t kMostName = 64;
+    return unknown_name("query parameter", name.substr(0, kMostName), name, {known.begin(), known.end()});
+  }
+  return std::nullopt;
+}
+
 void QueryReader::fail_with(Error error) {
   if (!error_) error_ = std::move(error);
 }
 
-std::optional<std::string> QueryReader::text(std::string_view name) {
-  known_.push_back(name);
-  return query_value(query_, name);
-}
+std::optional<std::string> QueryReader::text(std::string_view name) { return query_value(query_, name); }
 
 std::optional<std::int64_t> QueryReader::integer(std::string_view name, std::int64_t least, std::int64_t most) {
   const auto value = text(name);
@@ -66,14 +75,6 @@ bool QueryReader::flag(std::string_view name) { return word(name, {"1", "0"}) ==
 
 Result<void> QueryReader::finish() {
   if (error_) return std::move(*error_);
-  for (std::string_view rest = query_; !rest.empty();) {
-    const std::string_view pair = rest.substr(0, rest.find('&'));
-    rest.remove_prefix(std::min(pair.size() + 1, rest.size()));
-    const std::string_view name = pair.substr(0, pair.find('='));
-    if (name.empty() || std::find(known_.begin(), known_.end(), name) != known_.end()) continue;
-    constexpr std::size_t kMostName = 64;
-    return unknown_name("query parameter", name.substr(0, kMostName), name, known_);
-  }
   return {};
 }
 

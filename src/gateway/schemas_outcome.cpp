@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::string_view kOutcomes = R"json({
 "InvokeRequest": {
-  "type": "object", "additionalProperties": false, "required": [],
+  "type": "object", "additionalProperties": false, "required": [], "not": {"required": ["payload"], "anyOf": [{"required": ["args"]}, {"required": ["kwargs"]}]},
   "description": "Arguments are `args` and `kwargs`, or `payload`, or none.",
   "properties": {
     "args": {"type": "array", "description": "Positional arguments as JSON."},

@@ -33,7 +33,7 @@ constexpr std::string_view kFunctions = R"json({
   "examples": [{"delivery": "at_most_once", "time_limit": 60}]
 },
 "FunctionRequest": {
-  "type": "object", "additionalProperties": false, "required": ["name"],
+  "type": "object", "additionalProperties": false, "required": ["name"], "oneOf": [{"required": ["payload"]}, {"required": ["source"]}],
   "properties": {
     "name": {"type": "string", "minLength": 1, "maxLength": 1024, "description": "What people call it; need not be unique."},
     "payload": {"type": "string", "description": "The serialized function: base64 of a pickle by dill, cloudpickle or pickle."},
@@ -73,7 +73,7 @@ constexpr std::string_view kFunctions = R"json({
 
 constexpr std::string_view kSubmits = R"json({
 "TaskRequest": {
-  "type": "object", "additionalProperties": false, "required": ["function_id"],
+  "type": "object", "additionalProperties": false, "required": ["function_id"], "not": {"required": ["payload"], "anyOf": [{"required": ["args"]}, {"required": ["kwargs"]}]},
   "description": "Arguments are `payload`, or `args` and `kwargs`, or none.",
   "properties": {
     "function_id": {"type": "string", "format": "uuid"},
@@ -100,7 +100,7 @@ constexpr std::string_view kSubmits = R"json({
 "TaskBatch": {
   "type": "object", "additionalProperties": false, "required": ["tasks"],
   "properties": {
-    "tasks": {"type": "array", "minItems": 1, "maxItems": 10000, "description": "Each like the body of POST /v1/tasks; it may have an idempotency_key of its own.", "items": {"type": "object", "required": ["function_id"]}}
+    "tasks": {"type": "array", "minItems": 1, "maxItems": 10000, "items": {"$ref": "#/components/schemas/BatchTask"}}
   },
   "examples": [{"tasks": [{"function_id": "71ed469b-bc52-45d5-89ae-b21aa40760c9", "args": [1, 2]},
     {"function_id": "71ed469b-bc52-45d5-89ae-b21aa40760c9", "args": [3, 4], "idempotency_key": "order-17"}]}]
@@ -263,6 +263,14 @@ constexpr std::string_view kOthers = R"json({
   "examples": [{"type": "urn:treadle:problem:not-found", "title": "Not Found", "status": 404, "code": "not-found", "detail": "There is no task 0193610f-54c2-7b7e-a1b5-0c2f4e8d9a13."}]
 }})json";
 
+// A call in a batch is like one by itself, and may have a key of its own.
+boost::json::value batch_task(const boost::json::value& request) {
+  boost::json::value task = request;
+  task.at("properties").as_object()["idempotency_key"] = boost::json::parse(R"json(
+    {"type": "string", "minLength": 1, "maxLength": 255, "description": "As the header Idempotency-Key of POST /v1/tasks."})json");
+  return task;
+}
+
 }  // namespace
 
 boost::json::object v1_schemas() {
@@ -271,6 +279,7 @@ boost::json::object v1_schemas() {
     boost::json::value parsed = boost::json::parse({part.data(), part.size()});
     for (auto& member : parsed.as_object()) all[member.key()] = std::move(member.value());
   }
+  all["BatchTask"] = batch_task(all["TaskRequest"]);
   for (auto& member : v1_outcome_schemas()) all[member.key()] = std::move(member.value());
   return all;
 }

@@ -78,6 +78,10 @@ void v1_submit(Service& service, const Request& request, Responder out) {
     auto fields = raw_fields(request.query);
     if (!fields) return out.fail(fields.error());
     form->fields = std::move(*fields);
+  } else if (!request.query.empty()) {
+    return out.fail(fail(Code::Invalid,
+                         "The parameters of the query are for a body that is application/octet-stream; with JSON they "
+                         "are fields of the body."));
   }
   auto call = read_call({*form->fields, "", &*form, service.config.max_payload, request.idempotency_key, false});
   if (!call) return out.fail(call.error());

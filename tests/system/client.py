@@ -3,6 +3,7 @@
 import os
 import time
 
+import openapi
 import wire
 
 PATIENCE = float(os.environ.get("TREADLE_TEST_PATIENCE", "1"))
@@ -33,6 +34,12 @@ class Client:
     # -- HTTP --------------------------------------------------------------------------------------------------------
 
     def call(self, method, path, body=None, headers=None, timeout=30):
+        """One request; what /v1 answers must be what /openapi.json says of it."""
+        reply = self.bare_call(method, path, body, headers, timeout)
+        openapi.check(self, method, path, reply)
+        return reply
+
+    def bare_call(self, method, path, body=None, headers=None, timeout=30):
         return wire.call(self.port, method, path, body, headers, timeout * PATIENCE)
 
     def get(self, path, **more):

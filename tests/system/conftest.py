@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import cluster
+import openapi
 from cluster import Cluster
 from fleet import Fleet
 from program import Redis, folder
@@ -18,6 +19,23 @@ def pytest_configure(config):
         "markers",
         "cells(*names, slow=False): runs on these forms of the service, or on all six; slow: on some only with --all",
     )
+
+
+def pytest_sessionfinish(session):
+    """What a process of xdist has counted goes to the one that reports."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["openapi"] = [[*key, number] for key, number in openapi.COUNTS.items()]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    for name, status, number in getattr(node, "workeroutput", {}).get("openapi", []):
+        openapi.COUNTS[name, status] += number
+
+
+def pytest_terminal_summary(terminalreporter):
+    if openapi.COUNTS:
+        terminalreporter.write_line(openapi.summary(openapi.COUNTS))
 
 
 def pytest_generate_tests(metafunc):

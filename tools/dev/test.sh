@@ -37,7 +37,7 @@ verb_test() {
   finish
 }
 
-install_stage() { need_packages test fuzz lint; }
+install_stage() { need_packages test fuzz lint package; }
 
 build_stage() {
   build_preset "$preset" || return 1
