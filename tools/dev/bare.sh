@@ -1,19 +1,21 @@
-# ./dev bare [run|test] [--suite bookworm|trixie] [--worktree] [--keep]: proves `./dev run --once` and `./dev test` (default:
-# both) in a fresh Debian root that has the base system and git only. The root gets a clone of HEAD, or with --worktree a copy
-# of the files as they are. It lives in a temporary folder and is removed at the end (not with --keep).
+# ./dev bare [run|test|build|package] [--suite bookworm|trixie] [--worktree] [--keep]: proves `./dev run --once` and `./dev test`
+# (default: both) in a fresh Debian root that has the base system and git only. The root gets a clone of HEAD, or with --worktree
+# a copy of the files as they are. It lives in a temporary folder and is removed at the end (not with --keep). `build` compiles
+# the product; `package` installs, uses and purges what `./dev package` makes (there, if this machine is of another suite).
 source tools/dev/lib/packages.sh
 source tools/dev/lib/ports.sh
 source tools/dev/lib/debian_root.sh
+source tools/dev/lib/bare_package.sh
 
 verb_bare() {
   local what=() suite=bookworm from=head keep=0
   while (($#)); do
     case $1 in
-      run | test) what+=("$1") ;;
+      run | test | build | package) what+=("$1") ;;
       --suite) suite=${2:?--suite needs bookworm or trixie}; shift ;;
       --worktree) from=worktree ;;
       --keep) keep=1 ;;
-      *) die "./dev bare knows run, test, --suite bookworm|trixie, --worktree and --keep, not '$1'" ;;
+      *) die "./dev bare knows run, test, build, package, --suite bookworm|trixie, --worktree and --keep, not '$1'" ;;
     esac
     shift
   done
@@ -33,8 +35,10 @@ verb_bare() {
   local begun
   begun=$(now_ms)
   heading "a fresh $suite root in $base"
-  make_debian_root "$suite" "$base/debian" git ca-certificates || die "mmdebstrap failed (above)"
-  put_source "$base/debian"
+  if needs_source; then
+    make_debian_root "$suite" "$base/debian" git ca-certificates || die "mmdebstrap failed (above)"
+    put_source "$base/debian"
+  fi
   if [[ " ${what[*]} " == *" test "* ]]; then put_other_python "$base/debian" "$suite" || die "mmdebstrap failed (above)"; fi
   say "made in $(human_ms $(($(now_ms) - begun)))"
 
@@ -61,10 +65,19 @@ need_packages_for_bare() {
   command -v mmdebstrap >/dev/null || need_packages bare
 }
 
+# The packages alone need no root with the source, if this machine can make them.
+needs_source() {
+  local VERSION_CODENAME=''
+  source /etc/os-release
+  [[ "${what[*]}" != package || "$VERSION_CODENAME" != "$suite" ]]
+}
+
 prove() {
   case $1 in
     run) in_debian_root "$base/debian" ./dev run --once --port "$(next_free_port 7999)" ;;
     test) in_debian_root "$base/debian" ./dev test ;;
+    build) in_debian_root "$base/debian" ./dev build treadle ;;
+    package) prove_package ;;
   esac
 }
 
