@@ -262,7 +262,9 @@ def test_a_task_that_is_not_there_is_3(cli, verb):
 
 
 def test_workers_and_queue(cli, url):
-    table = cli("workers").lines
+    patient = time.monotonic() + 10  # a worker is told of a moment after it has come
+    while len(table := cli("workers").lines) < 2 and time.monotonic() < patient:
+        time.sleep(0.05)
     assert table[0].split()[:3] == ["WORKER", "STATE", "HOST"] and table[1].split()[1] == "ready"
     assert cli("workers", "--json").json[0]["slots"] == 2
     stats = cli("queue", "--json").json

@@ -4,8 +4,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <functional>
+#include <string>
+#include <thread>
 
 #include "core/limits.h"
 #include "transport/zmq/zmq_dispatcher_link.h"
@@ -390,6 +393,62 @@ TEST_F(Wire, APullWorkerDoesNotHearThatItWasProbed) {
   ASSERT_TRUE(until([&] { return down_.size() == 1; }));
   EXPECT_EQ(down_[0].seq, 1u);
 }
+
+// A peer that dies and comes back, again and again, while messages of many frames are being sent.
+class DyingPeer : public ::testing::TestWithParam<ZmqSocket::Kind> {};
+
+TEST_P(DyingPeer, CostsTheMessageThatWasBeingSentAndNothingElse) {
+  constexpr int kDeaths = 25;
+  const Frames frames(1000, Buffer::of(std::string("frame")));
+  std::string endpoint;
+  {
+    ZmqContext context;
+    ZmqSocket first(context, ZmqSocket::Kind::Router);
+    ASSERT_TRUE(first.bind("tcp://127.0.0.1:*"));
+    endpoint = first.endpoint();
+  }
+  std::atomic<int> deaths = 0;
+  std::thread peer([&] {
+    for (int lives = 0; lives < 20 * kDeaths && deaths < kDeaths; ++lives) {
+      ZmqContext context;
+      ZmqSocket router(context, ZmqSocket::Kind::Router);
+      if (!router.bind(endpoint)) continue;
+      const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(15);
+      bool met = false;
+      while (std::chrono::steady_clock::now() < end) met |= router.receive().has_value();
+      deaths += met ? 1 : 0;
+    }
+  });
+  ZmqContext context;
+  ZmqSocket sender(context, GetParam());
+  ASSERT_TRUE(sender.connect(endpoint));
+  const auto say = [&] {
+    (void)sender.readable();  // lets zmq look at its connections
+    return sender.send({}, frames) == ZmqSocket::Sent::Yes;
+  };
+  int said = 0;
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (deaths < kDeaths && std::chrono::steady_clock::now() < limit) said += say() ? 1 : 0;
+  peer.join();
+  EXPECT_EQ(deaths, kDeaths);
+  EXPECT_GT(said, kDeaths);
+
+  ZmqContext last;
+  ZmqSocket router(last, ZmqSocket::Kind::Router);
+  ASSERT_TRUE(router.bind(endpoint));
+  const std::size_t prefix = GetParam() == ZmqSocket::Kind::Request ? 3 : 1;  // who, and a number and an empty frame
+  bool whole = false;
+  while (!whole && std::chrono::steady_clock::now() < limit) {
+    say();
+    while (auto received = router.receive()) whole |= received->frames.size() == prefix + frames.size();
+  }
+  EXPECT_TRUE(whole);
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, DyingPeer, ::testing::Values(ZmqSocket::Kind::Request, ZmqSocket::Kind::Dealer),
+                         [](const auto& info) {
+                           return std::string(info.param == ZmqSocket::Kind::Request ? "request" : "dealer");
+                         });
 
 TEST_F(Wire, TakenPortSaysSo) {
   open(Mode::Push);

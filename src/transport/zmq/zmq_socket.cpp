@@ -44,10 +44,12 @@ ZmqContext::ZmqContext() : impl_(std::make_unique<Impl>()) {}
 ZmqContext::~ZmqContext() = default;
 
 struct ZmqSocket::Impl {
+  const Kind kind;
   zmq::socket_t socket, monitor;
+  bool unended = false;  // Request: its last message still lacks its last frame
 
-  Impl(ZmqContext::Impl& context, Kind kind)
-      : socket(context.context, type_of(kind)), monitor(context.context, zmq::socket_type::pair) {
+  Impl(ZmqContext::Impl& context, Kind kind_in)
+      : kind(kind_in), socket(context.context, type_of(kind)), monitor(context.context, zmq::socket_type::pair) {
     socket.set(zmq::sockopt::linger, 0);
     socket.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(core::limits::kMaxFrame));
     socket.set(zmq::sockopt::sndhwm, kSendQueue);
@@ -80,6 +82,23 @@ struct ZmqSocket::Impl {
     // readable.
     if (rc < 0 && errno == EFSM) (void)socket.get(zmq::sockopt::events);
     return rc >= 0;
+  }
+
+  bool send_frame(const Buffer& buffer, bool more) {
+    zmq::message_t frame = frame_of(buffer);
+    int rc = 0;
+    do {
+      rc = zmq_msg_send(frame.handle(), socket.handle(), ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0));
+    } while (rc < 0 && errno == EINTR);
+    return rc >= 0;
+  }
+
+  // A REQ whose last frame was refused takes what comes next for the rest of that request, without the frames by which
+  // requests are told apart. An empty one ends it: nobody can use it, and its answer is nobody's.
+  bool end_request() {
+    if (!send_frame(Buffer(), false)) return false;
+    unended = false;
+    return true;
   }
 };
 
@@ -121,17 +140,19 @@ std::optional<ZmqSocket::Received> ZmqSocket::receive() {
 bool ZmqSocket::readable() const { return (impl_->socket.get(zmq::sockopt::events) & ZMQ_POLLIN) != 0; }
 
 ZmqSocket::Sent ZmqSocket::send(std::span<const Buffer> envelope, std::span<const Buffer> message) {
+  if (impl_->unended && !impl_->end_request()) return Sent::NotNow;
   const std::size_t count = envelope.size() + message.size();
+  const auto frame_at = [&](std::size_t i) -> const Buffer& {
+    return i < envelope.size() ? envelope[i] : message[i - envelope.size()];
+  };
   for (std::size_t i = 0; i < count; ++i) {
-    zmq::message_t frame = frame_of(i < envelope.size() ? envelope[i] : message[i - envelope.size()]);
-    const int flags = ZMQ_DONTWAIT | (i + 1 < count ? ZMQ_SNDMORE : 0);
-    int rc = 0;
-    do {
-      rc = zmq_msg_send(frame.handle(), impl_->socket.handle(), flags);
-    } while (rc < 0 && errno == EINTR);
-    if (rc >= 0) continue;
-    TREADLE_ASSERT_MSG(i == 0, "zmq took a part of a message");
-    return errno == EHOSTUNREACH ? Sent::NoRoute : Sent::NotNow;
+    if (impl_->send_frame(frame_at(i), i + 1 < count)) continue;
+    const bool no_route = errno == EHOSTUNREACH;
+    // The connection died between two frames: what zmq had taken is lost, and it drops all up to the last frame.
+    for (std::size_t rest = i + 1; i > 0 && rest < count; ++rest)
+      (void)impl_->send_frame(frame_at(rest), rest + 1 < count);
+    impl_->unended = i > 0 && i + 1 == count && impl_->kind == Kind::Request;
+    return no_route ? Sent::NoRoute : Sent::NotNow;
   }
   return Sent::Yes;
 }
