@@ -80,6 +80,7 @@ stop "$service"
 step "removed, it keeps the data; installed again it has them"
 dpkg -r treadle >>/tmp/dpkg.log 2>&1
 test -s /var/lib/treadle/data/treadle.db && test -f /etc/default/treadle || fault "a removal took the data"
+hash -r # the shell remembers where it found them
 if command -v treadle push_worker task_dispatcher pull_worker; then fault "the programs are still there"; fi
 dpkg -i treadle_*.deb >>/tmp/dpkg.log 2>&1
 serve_as_the_unit_does
