@@ -195,3 +195,18 @@ def test_each_operation_refuses_what_the_document_does_not_allow(server, documen
     assert all(any(400 <= status < 500 for status in found[one.name]) for one in document.operations if one.path.startswith("/v1/"))
     assert server.run(double, 21) == 42
     print({name: dict(statuses) for name, statuses in found.items()})
+
+
+def test_an_unknown_query_parameter_is_an_error_on_every_route_of_v1(server, document):
+    asked = 0
+    for operation in document.operations:
+        path = operation.path
+        for one in operation.parameters("path"):
+            path = path.replace("{%s}" % one["name"], "71ed469b-bc52-45d5-89ae-b21aa40760c9")
+        reply = server.call(operation.method, f"{path}?wiat=5", {} if "requestBody" in operation.about else None)
+        if path.startswith("/v1/"):
+            assert reply.status == 400 and reply.json["detail"].startswith('There is no query parameter "wiat"'), reply
+            asked += 1
+    assert asked >= 18
+    reply = server.post("/v1/tasks?delay=5", {"function_id": "71ed469b-bc52-45d5-89ae-b21aa40760c9"})
+    assert reply.status == 400 and "with JSON they are fields of the body" in reply.json["detail"], reply
