@@ -31,6 +31,7 @@ def test_a_data_directory_of_an_older_version(folder, tmp_path):
         server.close()
 
 
+@pytest.mark.sleepy  # the session of the dispatcher that was killed has to lapse
 @pytest.mark.parametrize("folder", VERSIONS, ids=lambda folder: folder.name)
 def test_a_redis_of_an_older_version(folder, redis, fleet):
     expected = upgrade.unpack_redis(folder, redis)
