@@ -210,7 +210,7 @@ class Rig(Tree, Client):
         if self.store == "sqlite":
             return sqlite_side.read(self.data / "treadle.db")
         if self.o["topology"]:
-            return redis_side.of_masters(self.redis.masters_now(), self.redis.moved_from)
+            return redis_side.of_masters(self.redis.masters_now())
         files = self.o["redis_folder"] or self.redis.folder
         return redis_side.changes(files), redis_side.finals(self.redis.socket)
 

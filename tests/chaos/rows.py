@@ -30,7 +30,6 @@ class Row:
     bound: float = None  # rows below the promised level: the share that may be lost
     bound_words: str = ""  # the same, for people
     measured: tuple = ()  # their rules that are then measured, not demanded
-    judge: object = None  # judge(scene, history) -> sentences of what is wrong all the same
 
     def short_cells(self):
         return self.short or self.cells[:1]

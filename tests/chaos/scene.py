@@ -179,8 +179,6 @@ class Scene:
         bound, undone = self.row.bound, {}
         if bound is not None and lost <= bound * max(1, len(self.load.accepted)):
             undone = {name: len(offences.pop(name)) for name in self.row.measured if name in offences}
-        if self.row.judge and (wrong := list(self.row.judge(self, history))):
-            offences["judge"] = wrong
         again = len(history.runs) - len({run.key for run in history.runs})
         recoveries = sorted(self.recoveries + interrupted(history))
         line = {

@@ -1,8 +1,7 @@
 """Redis in its larger forms, on loopback: a master with replicas and Sentinels, a Cluster, several masters.
 
 Each has `url` (for --store), `start()`, `kill_master()` and `close()`; it goes where a `program.Redis` goes, e.g.
-`Fleet(home, SentinelGroup(home).start())`. Only processes that it started are ended, by pid. With `tls` there is no way
-in but TLS, for them among themselves too.
+`Fleet(home, SentinelGroup(home).start())`. Only processes that it started are ended, by pid.
 """
 
 import pathlib
@@ -10,7 +9,6 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 
 from client import PATIENCE, eventually
 from program import Program, folder
@@ -45,56 +43,15 @@ def free_ports(count, bus=False):
     return ports
 
 
-class Tls:
-    """A certificate of our own, for loopback, and what programs have to be told of it."""
-
-    def __init__(self, home):
-        self.ca, key = pathlib.Path(home) / "redis.crt", pathlib.Path(home) / "redis.key"
-        names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
-        curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
-        files = ("-keyout", str(key), "-out", str(self.ca))
-        made = subprocess.run(
-            ["openssl", "req", "-x509", *curve, "-subj", "/CN=localhost", "-addext", names, *files],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=30 * PATIENCE,
-        )
-        assert made.returncode == 0, made.stderr
-        self.settings = {
-            "tls-cert-file": self.ca,
-            "tls-key-file": key,
-            "tls-ca-cert-file": self.ca,
-            "tls-auth-clients": "no",
-            "tls-replication": "yes",
-        }
-
-    def flags(self, port):
-        """Of a redis-server whose only port is this one."""
-        pairs = {"port": 0, "tls-port": port, **self.settings}
-        return [word for name, value in pairs.items() for word in (f"--{name}", value)]
-
-    def lines(self, port):
-        """The same for a file of settings."""
-        return "".join(f"{name} {value}\n" for name, value in {"port": 0, "tls-port": port, **self.settings}.items())
-
-
-def url(scheme, tls, places, path=""):
-    where = ",".join(f"127.0.0.1:{place.port}" for place in places)
-    return f"{'rediss' if tls else 'redis'}{scheme}://{where}{path}" + (f"?ca={tls.ca}" if tls else "")
-
-
 class Node:
     """A redis-server on a TCP port, with a folder of its own. `settings` are lines of redis.conf without their dashes."""
 
-    def __init__(self, home, name, port, *settings, tls=None):
+    def __init__(self, home, name, port, *settings):
         self.port = port
-        self._tls = tls
         self._folder = tempfile.mkdtemp(prefix="treadle-redis-")
         program = shutil.which("redis-server")
         assert program, "no redis-server: ./dev test installs it (tools/packages.tsv)"
-        port = tls.flags(port) if tls else ("--port", port)
-        where = (*port, "--bind", "127.0.0.1", "--dir", self._folder, "--save", "")
+        where = ("--port", port, "--bind", "127.0.0.1", "--dir", self._folder, "--save", "")
         self.program = Program(folder(home, name), name, program, *where, *settings)
 
     def start(self):
@@ -116,7 +73,7 @@ class Node:
 
     def cli(self, *words):
         """What redis-cli prints, without the last newline; an error answer is printed, too."""
-        return cli(self.port, *words, tls=self._tls)
+        return cli(self.port, *words)
 
     def info(self, section):
         lines = (line.split(":", 1) for line in self.cli("info", section).splitlines() if ":" in line)
@@ -130,10 +87,9 @@ class Node:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def cli(port, *words, seconds=20, tls=None):
-    secret = ("--tls", "--cacert", str(tls.ca)) if tls else ()
+def cli(port, *words, seconds=20):
     done = subprocess.run(
-        ["redis-cli", "-p", str(port), *secret, *map(str, words)],
+        ["redis-cli", "-p", str(port), *map(str, words)],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -143,13 +99,12 @@ def cli(port, *words, seconds=20, tls=None):
 
 
 class Sentinel:
-    def __init__(self, home, name, port, master_port, quorum, tls=None):
+    def __init__(self, home, name, port, master_port, quorum):
         self.port = port
-        self._tls = tls
         self._folder = tempfile.mkdtemp(prefix="treadle-sentinel-")
         conf = pathlib.Path(self._folder) / "sentinel.conf"
         conf.write_text(
-            f"{tls.lines(port) if tls else f'port {port}'}\nbind 127.0.0.1\ndir {self._folder}\n"
+            f"port {port}\nbind 127.0.0.1\ndir {self._folder}\n"
             f"sentinel monitor {MASTER} 127.0.0.1 {master_port} {quorum}\n"
             f"sentinel down-after-milliseconds {MASTER} {DOWN_AFTER_MS}\n"
             f"sentinel failover-timeout {MASTER} 6000\nsentinel parallel-syncs {MASTER} 1\n"
@@ -158,18 +113,15 @@ class Sentinel:
 
     def start(self):
         self.program.start()
-        assert eventually(lambda: self.cli("ping") == "PONG", 10), self.program.log()
+        assert eventually(lambda: cli(self.port, "ping") == "PONG", 10), self.program.log()
         return self
 
-    def cli(self, *words):
-        return cli(self.port, *words, tls=self._tls)
-
     def field(self, name):
-        words = self.cli("sentinel", "master", MASTER).splitlines()
+        words = cli(self.port, "sentinel", "master", MASTER).splitlines()
         return dict(zip(words[::2], words[1::2], strict=False)).get(name, "")
 
     def master_port(self):
-        lines = self.cli("sentinel", "get-master-addr-by-name", MASTER).splitlines()
+        lines = cli(self.port, "sentinel", "get-master-addr-by-name", MASTER).splitlines()
         return int(lines[1]) if len(lines) == 2 else 0
 
     def kill(self):
@@ -183,18 +135,20 @@ class Sentinel:
 class SentinelGroup:
     """One master, `replicas` of it, and Sentinels that need a majority of themselves to make another the master."""
 
-    def __init__(self, home, replicas=1, sentinels=3, settings=("--appendonly", "yes"), tls=None):
+    def __init__(self, home, replicas=1, sentinels=3, settings=("--appendonly", "yes")):
         ports = free_ports(1 + replicas + sentinels)
-        self.nodes = [Node(home, "redis0", ports[0], *settings, tls=tls)]
+        self.nodes = [Node(home, "redis0", ports[0], *settings)]
         for i in range(1, 1 + replicas):
-            of = ("--replicaof", f"127.0.0.1 {ports[0]}")
-            self.nodes.append(Node(home, f"redis{i}", ports[i], *settings, *of, tls=tls))
+            self.nodes.append(Node(home, f"redis{i}", ports[i], *settings, "--replicaof", f"127.0.0.1 {ports[0]}"))
         quorum = sentinels // 2 + 1
         self.sentinels = [
-            Sentinel(home, f"sentinel{i}", port, ports[0], quorum, tls) for i, port in enumerate(ports[1 + replicas :])
+            Sentinel(home, f"sentinel{i}", port, ports[0], quorum) for i, port in enumerate(ports[1 + replicas :])
         ]
-        self.url = url("+sentinel", tls, self.sentinels, f"/{MASTER}/0")
-        self.moved_from = ()
+
+    @property
+    def url(self):
+        places = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
+        return f"redis+sentinel://{places}/{MASTER}/0"
 
     def start(self):
         for node in self.nodes:
@@ -240,22 +194,23 @@ class SentinelGroup:
 class RedisCluster:
     """`masters` nodes with slots and one replica of each."""
 
-    def __init__(self, home, masters=3, settings=("--appendonly", "yes"), tls=None):
+    def __init__(self, home, masters=3, settings=("--appendonly", "yes")):
         own = ("--cluster-enabled", "yes", "--cluster-node-timeout", DOWN_AFTER_MS, *settings)
-        own += ("--tls-cluster", "yes") if tls else ()
         ports = free_ports(2 * masters, bus=True)
-        self.nodes = [Node(home, f"node{i}", port, *own, tls=tls) for i, port in enumerate(ports)]
+        self.nodes = [Node(home, f"node{i}", port, *own) for i, port in enumerate(ports)]
         self.masters = masters
-        self.url = url("+cluster", tls, self.nodes[:3])
-        self.moved_from = []  # nodes whose slots went to others: a slot's log begins there
-        self._tls = tls
+
+    @property
+    def url(self):
+        return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes[:3])
 
     def start(self):
         for node in self.nodes:
             node.start()
         places = [f"127.0.0.1:{node.port}" for node in self.nodes]
-        words = ("--cluster", "create", *places, "--cluster-replicas", 1, "--cluster-yes")
-        made = cli(self.nodes[0].port, *words, seconds=60, tls=self._tls)
+        made = cli(
+            self.nodes[0].port, "--cluster", "create", *places, "--cluster-replicas", 1, "--cluster-yes", seconds=60
+        )
         assert "All 16384 slots covered" in made, made
         assert eventually(lambda: all(self.is_whole(node) for node in self.nodes), 30), "the cluster does not form"
         up = lambda node: node.info("replication").get("master_link_status") == "up"  # noqa: E731
@@ -291,27 +246,6 @@ class RedisCluster:
         prefixes = [f"{{p{n:02}}}:" for n in range(partitions)]
         return {prefix: self.master_of(prefix) for prefix in prefixes}
 
-    def move_slot(self, key, target, pause=0.2):
-        """Moves the slot of this key as `redis-cli --cluster reshard` does, with a pause when half of its keys are on the
-        other side. Returns how many went."""
-        source, slot = self.master_of(key), self.nodes[0].cli("cluster", "keyslot", key)
-        ids = {node: node.cli("cluster", "myid") for node in (source, target)}
-        assert target.cli("cluster", "setslot", slot, "importing", ids[source]) == "OK"
-        assert source.cli("cluster", "setslot", slot, "migrating", ids[target]) == "OK"
-        self.moved_from.append(source)
-        before, moved, rested = int(source.cli("cluster", "countkeysinslot", slot)), 0, False
-        while keys := source.cli("cluster", "getkeysinslot", slot, 10).splitlines():
-            said = source.cli("migrate", "127.0.0.1", target.port, "", 0, 5000, "keys", *keys)
-            assert said in ("OK", "NOKEY"), said  # a key that expired meanwhile
-            moved += len(keys)
-            if not rested and moved >= before // 2:
-                rested = True
-                time.sleep(pause)
-        for node in (target, source, *(one for one in self.living() if one not in ids)):
-            said = node.cli("cluster", "setslot", slot, "node", ids[target])
-            assert said == "OK" or "replica" in said, said
-        return moved
-
     def kill_master(self, key="{p00}"):
         """Kills the one that has this key."""
         node = self.master_of(key)
@@ -338,7 +272,10 @@ class ManyRedis:
 
     def __init__(self, home, count=2, settings=("--appendonly", "yes")):
         self.nodes = [Node(home, f"redis{i}", port, *settings) for i, port in enumerate(free_ports(count))]
-        self.url = url("", None, self.nodes, "/0")
+
+    @property
+    def url(self):
+        return "redis://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes) + "/0"
 
     def start(self):
         for node in self.nodes:

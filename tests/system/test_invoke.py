@@ -281,8 +281,10 @@ def test_stats_tell_what_there_is_to_do(v1):
     v1.problem(400, "invalid-request", "query parameter", "GET", "/v1/stats?x=1")
     # Those of other tests have gone by now, and the figures of a gateway on Redis are some seconds old at most.
     assert eventually(lambda: v1.ok("GET", "/v1/stats")["tasks"]["delayed"] == 0, 20)
+    # The first test of a server may come before its worker has been told of.
+    assert eventually(lambda: v1.ok("GET", "/v1/stats")["workers"]["ready"] >= 1, 10)
     before = v1.ok("GET", "/v1/stats")
-    assert before["slots"]["total"] >= 1 and before["workers"]["ready"] >= 1
+    assert before["slots"]["total"] >= 1
     later = v1.submit(v1.ok("GET", "/v1/functions?name=inv-hold")["functions"][0]["function_id"], "/nowhere", delay=60)
     assert eventually(lambda: v1.ok("GET", "/v1/stats")["tasks"]["delayed"] == before["tasks"]["delayed"] + 1, 15)
     assert v1.call("DELETE", f"/v1/tasks/{later}").status == 200

@@ -103,9 +103,9 @@ class Resp:
         return int(rest) if kind == b":" else rest
 
 
-def of_masters(masters, moved_from=()):
-    """(changes, finals) of {prefix of keys: node}. Of slots that were moved, the log begins with the node that had them."""
-    folders = list(dict.fromkeys(node.folder for node in (*moved_from, *masters.values())))
+def of_masters(masters):
+    """(changes, finals) of {prefix of keys: node}."""
+    folders = {node.folder for node in masters.values()}
     dump = {}
     for prefix, node in masters.items():
         dump.update(finals(node.port, prefix))
