@@ -226,6 +226,8 @@ def test_tasks_are_listed_shown_and_waited_for(cli, name, work):
     assert re.search(rf"^task_id +{task}$", shown.out, re.M) and cli("task", "show", task, "--json").json["status"] == "COMPLETED"
     assert cli("task", "wait", task).lines[1].split() == [task, "COMPLETED"]
     assert cli("task", "logs", task).out == "computing 1\n" and cli("task", "logs", task, "--json").json["final"] is True
+    assert cli("task", "logs", "-f", task).out == "computing 1\n"
+    assert "leave --json out" in cli("task", "logs", "-f", task, "--json").err
     assert cli("task", "result", task, "--json").json["result"] == 3
     done = cli("task", "cancel", task)
     assert done.code == 1 and done.out.split() == [task, "had", "ended"]

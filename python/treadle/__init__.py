@@ -27,7 +27,7 @@ from .errors import (
 )
 from .function import Function, function
 from .futures import Future
-from .inside import current_task, log
+from .inside import current_task, log, progress
 from .pool import Executor
 
 __all__ = [
@@ -51,4 +51,5 @@ __all__ = [
     "log",
     "pickle_by_reference",
     "pickle_by_value",
+    "progress",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import http.client
 import json
 import os
@@ -9,9 +10,12 @@ import select
 import socket
 import threading
 import urllib.parse
+from collections.abc import Iterator
 from typing import Any
 
 from .errors import ServerUnreachable, refusal
+
+_STREAM_BYTES = 64 << 10  # of one read
 
 
 class Transport:
@@ -59,6 +63,25 @@ class Transport:
             raise
         except (OSError, http.client.HTTPException) as error:
             raise self._unanswered(method, path, error) from error
+
+    def stream(self, path: str) -> Iterator[str]:
+        """The text of an answer that comes bit by bit, over a connection of its own. Silence may last as long as it likes."""
+        kind = http.client.HTTPSConnection if self.scheme == "https" else http.client.HTTPConnection
+        connection = kind(self.host, self._port, timeout=self._timeout)
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        try:
+            connection.request("GET", self.prefix + path)
+            response = connection.getresponse()
+            if response.status >= 300:
+                _checked(response.status, response.read())
+            connection.sock.settimeout(None)
+            while data := response.read1(_STREAM_BYTES):
+                yield decoder.decode(data)
+            yield decoder.decode(b"", True)
+        except (OSError, http.client.HTTPException) as error:
+            raise self._unanswered("GET", path, error) from error
+        finally:
+            connection.close()
 
     @property
     def port(self) -> int:

@@ -1,4 +1,4 @@
-"""For code that runs as a task: the same two names that a worker offers where this package is not installed."""
+"""For code that runs as a task: the same three names that a worker offers where this package is not installed."""
 
 from __future__ import annotations
 
@@ -18,6 +18,14 @@ def _inside() -> Any:
 def current_task() -> Any:
     """The running task: id, attempt, deadline, remaining(), cancelled."""
     return _inside().current_task()
+
+
+def progress(fraction: float | None = None, note: str = "") -> None:
+    """Tells who looks at the task how far it is: a number from 0 to 1, or None, and a few words (1,024 bytes are kept).
+
+    It is shown while the task runs and kept nowhere. What is told more than ten times a second, after the first twenty, is dropped.
+    """
+    _inside().progress(fraction, note)
 
 
 def log(*values: object) -> None:

@@ -172,5 +172,20 @@ TEST(HttpGet, SaysThatNobodyListens) {
   EXPECT_THAT(answer.error().message, HasSubstr("cannot reach http://127.0.0.1:1 (Connection refused)"));
 }
 
+TEST(Why, TellsHowFarItIs) {
+  Fake fake = queued();
+  fake.status = "RUNNING";
+  std::string told = fake.text();
+  EXPECT_THAT(*why_text(told, ""), Not(HasSubstr("progress")));
+  told.insert(told.size() - 1,
+              R"(, "progress": {"fraction": 0.125, "note": "row 1 of 8", "at": "2026-11-25T18:00:04.000Z"})");
+  EXPECT_THAT(*why_text(told, ""),
+              HasSubstr("It says of its progress: 12.5 %: row 1 of 8 (at 2026-11-25T18:00:04.000Z).\n"));
+  told = fake.text();
+  told.insert(told.size() - 1,
+              R"(, "progress": {"fraction": null, "note": "loading", "at": "2026-11-25T18:00:04.000Z"})");
+  EXPECT_THAT(*why_text(told, ""), HasSubstr("It says of its progress: loading (at"));
+}
+
 }  // namespace
 }  // namespace treadle::cli

@@ -65,6 +65,21 @@ void say(std::string& out, const std::string& sentence) { out += "  " + sentence
 
 // ---- parts ----
 
+// "It says that it is at 40 %: loading (2 s ago)." The time is told by the service's clock.
+void add_progress(std::string& out, const json::value& task) {
+  const json::value* found = task.as_object().if_contains("progress");
+  if (found == nullptr || !found->is_object()) return;
+  const std::string note = text(*found, "note");
+  std::string words = "It says of its progress";
+  if (found->at("fraction").is_number()) {
+    char percent[32];
+    std::snprintf(percent, sizeof percent, ": %.3g %%", number(*found, "fraction") * 100);
+    words += percent;
+  }
+  if (!note.empty()) words += ": " + note;
+  say(out, words + " (at " + text(*found, "at") + ").");
+}
+
 void add_head(std::string& out, const json::value& task) {
   const std::string status = text(task, "status");
   const json::value& error = task.at("error");
@@ -75,6 +90,7 @@ void add_head(std::string& out, const json::value& task) {
   say(out, "Function " + text(task, "function_id") + ", " + counted(number(task, "attempts"), "attempt") + " begun, " +
                text(task.at("options"), "delivery") + ".");
   if (!text(task, "worker").empty()) say(out, "Its last worker is " + text(task, "worker") + ".");
+  add_progress(out, task);
   if (!text(task, "group").empty()) say(out, "It belongs to group " + text(task, "group") + ".");
 }
 

@@ -32,6 +32,12 @@ struct StartedItem {
   WorkerId worker;
 };
 
+// What an attempt shows while it runs. Best effort.
+struct LiveItem {
+  std::uint32_t number = 0;  // of the attempt
+  LiveReport report;
+};
+
 struct FinishItem {
   TaskId task;
   Token token;

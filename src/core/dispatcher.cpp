@@ -130,6 +130,17 @@ void Dispatcher::on(Instant, event::RevokeHint& e) {
   }
 }
 
+// Also one that ends in this moment: then its worker has nothing more to say of it.
+void Dispatcher::on(Instant, event::FollowHint& e) {
+  for (const TaskId task : e.tasks) {
+    const auto it = live_.find(task);
+    Worker* worker = it == live_.end() ? nullptr : find(it->second.worker);
+    if (!worker || worker->plain) continue;
+    worker->out.follows.push_back({task, it->second.token});
+    dirty_.insert(worker->id);
+  }
+}
+
 DispatcherFigures Dispatcher::figures() const {
   DispatcherFigures f;
   f.workers = workers_.size();

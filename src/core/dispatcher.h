@@ -55,6 +55,9 @@ struct WorkHint {};
 struct RevokeHint {
   std::vector<Held> attempts;
 };
+struct FollowHint {  // somebody wants to see what these write
+  std::vector<TaskId> tasks;
+};
 struct SessionOpened {
   Result<void> answer;
 };
@@ -91,8 +94,8 @@ struct DrainAsked {
 }  // namespace event
 using DispatcherEvent =
     std::variant<event::WorkerSaid, event::WorkerUnroutable, event::WorkerAlive, event::WorkHint, event::RevokeHint,
-                 event::SessionOpened, event::Renewed, event::Reaped, event::Claimed, event::Finished, event::Requeued,
-                 event::Adopted, event::BodyFetched, event::DrainAsked>;
+                 event::FollowHint, event::SessionOpened, event::Renewed, event::Reaped, event::Claimed,
+                 event::Finished, event::Requeued, event::Adopted, event::BodyFetched, event::DrainAsked>;
 
 // ---- effects ----
 namespace effect {
@@ -134,6 +137,9 @@ struct Reassert {
 struct Started {
   std::vector<StartedItem> items;
 };
+struct Live {
+  std::vector<LiveItem> items;
+};
 struct FetchBody {
   Digest digest;
 };
@@ -149,7 +155,7 @@ struct Note {
 };  // one line for the log: event name, then fields
 }  // namespace effect
 using DispatcherEffect = std::variant<effect::OpenSession, effect::Renew, effect::Reap, effect::Claim, effect::Finish,
-                                      effect::Requeue, effect::Adopt, effect::Reassert, effect::Started,
+                                      effect::Requeue, effect::Adopt, effect::Reassert, effect::Started, effect::Live,
                                       effect::FetchBody, effect::Send, effect::Forget, effect::Note>;
 using DispatcherEffects = std::vector<DispatcherEffect>;
 
@@ -267,6 +273,7 @@ class Dispatcher {
   void on(Instant now, event::WorkerAlive& e);
   void on(Instant now, event::WorkHint& e);
   void on(Instant now, event::RevokeHint& e);
+  void on(Instant now, event::FollowHint& e);
   void on(Instant now, event::SessionOpened& e);
   void on(Instant now, event::Renewed& e);
   void on(Instant now, event::Reaped& e);
@@ -290,6 +297,7 @@ class Dispatcher {
   void take_report(Instant now, Worker& worker, WorkerMessage& message);
   void take_ack(Worker& worker, std::uint64_t ack);
   void take_started(Instant now, Worker& worker, const std::vector<Held>& started);
+  void take_live(std::vector<LiveReport>& reports);
   void want(Worker& worker, Digest digest);
   WorkerView view_of(const Worker& worker) const;
   static Outcome failure(TaskId task, WorkerId worker, ErrorKind kind, std::string text);
@@ -386,6 +394,7 @@ class Dispatcher {
   std::vector<ReassertItem> reassert_ready_;
   Instant adopt_pause_;  // of both, after an error of the store
   std::vector<StartedItem> started_ready_;
+  std::vector<LiveItem> live_ready_;
   std::unordered_set<Digest> fetching_;
   std::unordered_map<Digest, std::vector<WorkerId>> wanted_;
   std::vector<Digest> fetch_ready_;

@@ -178,6 +178,7 @@ void Dispatcher::send_endings(Instant now, DispatcherEffects& effects) {
   begin_batches(requeue_ready_, requeueing_);
   send_batches<effect::Finish>(now, finishing_, effects);
   send_batches<effect::Requeue>(now, requeueing_, effects);
+  if (!live_ready_.empty()) effects.push_back(effect::Live{std::exchange(live_ready_, {})});
   if (!started_ready_.empty()) effects.push_back(effect::Started{std::exchange(started_ready_, {})});
   if (now < adopt_pause_ && !(adopt_ready_.empty() && reassert_ready_.empty())) {
     retry_at_ = std::min(retry_at_, adopt_pause_);

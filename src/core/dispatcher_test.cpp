@@ -363,5 +363,34 @@ TEST(Dispatcher, ARegistrationThatArrivesTwiceIsAnsweredAgainAndNotJudged) {
   EXPECT_TRUE(messages[0].registered);
 }
 
+TEST(Dispatcher, PassesOnWhatRunningTasksShow) {
+  Bench b;
+  const WorkerId w = worker_id(1);
+  b.register_worker(w, 2);
+  const auto attempts = b.answer_claim({1, 2});
+  b.sent_to(w);
+  b.say(event::FollowHint{{task(2), task(77)}});
+  const auto messages = b.sent_to(w);
+  ASSERT_EQ(messages.size(), 1u);
+  EXPECT_EQ(messages[0].follows, std::vector{held(attempts[1])});
+  WorkerMessage m = b.message(w, 0);
+  m.live = {{held(attempts[0]), true, {500'000, "half"}, 0, ""},
+            {{task(2), Token{12345}}, false, {}, 0, "of another attempt"},
+            {held(attempts[1]), false, {}, 7, "text"}};
+  m.outcomes = {completed(attempts[1])};
+  b.say(event::WorkerSaid{m});
+  const auto live = b.take<effect::Live>();
+  ASSERT_EQ(live.size(), 1u);
+  ASSERT_EQ(live[0].items.size(), 2u);
+  EXPECT_EQ(live[0].items[0].number, 1u);
+  EXPECT_EQ(live[0].items[0].report.progress, (Progress{500'000, "half"}));
+  EXPECT_EQ(live[0].items[1].report.text, "text") << "also of one that ends";
+  EXPECT_EQ(live[0].items[1].report.from, 7u);
+  m = b.message(w, 1);
+  m.live = {{held(attempts[1]), false, {}, 11, "late"}};
+  b.say(event::WorkerSaid{m});
+  EXPECT_TRUE(b.take<effect::Live>().empty()) << "its end is on its way to the store";
+}
+
 }  // namespace
 }  // namespace treadle::core

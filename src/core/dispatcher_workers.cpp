@@ -94,6 +94,7 @@ void Dispatcher::take_report(Instant now, Worker& worker, WorkerMessage& message
   }
   worker.draining = message.draining;
   take_started(now, worker, message.started);
+  take_live(message.live);
   for (OutcomeReport& report : message.outcomes) take_outcome(worker, report);
   for (GivenBack& given : message.given_back) take_give_back(worker, given);
   if (!worker.plain && (message.names_held || message.registers)) {
@@ -133,6 +134,14 @@ void Dispatcher::take_started(Instant now, Worker& worker, const std::vector<Hel
       backstops_.emplace(live.backstop, attempt.task);
     }
     started_ready_.push_back({attempt.task, attempt.token, worker.id});
+  }
+}
+
+void Dispatcher::take_live(std::vector<LiveReport>& reports) {
+  for (LiveReport& report : reports) {
+    const auto it = live_.find(report.attempt.task);
+    if (it == live_.end() || it->second.token != report.attempt.token || it->second.ending) continue;
+    live_ready_.push_back({it->second.number, std::move(report)});
   }
 }
 

@@ -25,6 +25,7 @@
 #include "base/buffer.h"
 #include "base/ids.h"
 #include "base/time.h"
+#include "core/message.h"
 #include "core/model.h"
 #include "core/payload.h"
 
@@ -111,14 +112,29 @@ struct Measure {
   bool processes = false;  // count them too, which reads all of /proc
 };
 
+// What task `seq` has written, from the byte `from` on. Answered by OutputRead before `run` returns. What it writes
+// after that comes with its TaskDone, or with ExecutorDied.
+struct ReadOutput {
+  ExecutorNo no{};
+  std::uint64_t seq = 0;
+  std::uint64_t from = 0;
+};
+
 }  // namespace command
 
-using ExecutorCommand =
-    std::variant<command::Spawn, command::SendFunction, command::SendTask, command::Recall, command::CancelTask,
-                 command::Signal, command::DumpStack, command::Kill, command::Exit, command::Measure>;
+using ExecutorCommand = std::variant<command::Spawn, command::SendFunction, command::SendTask, command::Recall,
+                                     command::CancelTask, command::Signal, command::DumpStack, command::Kill,
+                                     command::Exit, command::Measure, command::ReadOutput>;
 
 // Which pickler made a result, by its number on the wire.
 enum class MadeBy : std::uint8_t { Nothing = 0, Pickle = 1, Dill = 2, Cloudpickle = 3, SafeText = 4 };
+
+// A part of a task's output: valid UTF-8, at most limits::kLiveText bytes, the newest if there are more.
+struct OutputPart {
+  std::uint64_t from = 0;  // bytes of its output before
+  std::uint64_t end = 0;   // and up to its end
+  std::string text;
+};
 
 namespace event {
 
@@ -141,6 +157,7 @@ struct TaskDone {
   bool output_unmarked = false;    // it wrote past sys.stdout: set mark_output for its function from now on
   bool output_mixed = false;       // leftovers of a former task may be among the output
   std::string stack;               // what DumpStack made; else empty
+  OutputPart unread;               // what it wrote since its output was read (ReadOutput), if that ever was
 };
 
 // The executor dropped all that it had read, up to and with `seq`, after a recall.
@@ -160,6 +177,19 @@ struct NeedFunction {
 struct TaskStarted {
   ExecutorNo no{};
   std::uint64_t seq = 0;
+};
+
+// How far task `seq`, which runs, says that it is.
+struct TaskProgress {
+  ExecutorNo no{};
+  std::uint64_t seq = 0;
+  Progress progress;
+};
+
+struct OutputRead {
+  ExecutorNo no{};
+  std::uint64_t seq = 0;
+  OutputPart part;
 };
 
 struct Recalled {
@@ -187,6 +217,7 @@ struct ExecutorDied {
   std::uint64_t unbegun = 0;   // tasks sent last of which it took no token
   std::string stack;           // Python stacks: of a fatal signal, or of DumpStack
   std::string output;          // of the task that was running
+  OutputPart unread;           // of it, as in TaskDone
   std::string gave_up;         // its own last words, if it had some (GAVE_UP)
   std::string protocol_error;  // not empty: we killed it, since it broke the protocol
   bool guard_lost = false;     // killed because the guard above it died: nobody's fault, blame no task
@@ -206,8 +237,8 @@ struct ZygoteFailed {
 
 }  // namespace event
 
-using ExecutorEvent =
-    std::variant<event::TaskDone, event::ExecutorReady, event::ExecutorIdle, event::NeedFunction, event::TaskStarted,
-                 event::Recalled, event::Measured, event::ExecutorDied, event::SpawnFailed, event::ZygoteFailed>;
+using ExecutorEvent = std::variant<event::TaskDone, event::ExecutorReady, event::ExecutorIdle, event::NeedFunction,
+                                   event::TaskStarted, event::TaskProgress, event::OutputRead, event::Recalled,
+                                   event::Measured, event::ExecutorDied, event::SpawnFailed, event::ZygoteFailed>;
 
 }  // namespace treadle::core

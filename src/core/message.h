@@ -53,6 +53,24 @@ struct GivenBack {  // an attempt that the worker will not run (any more)
   Outcome failure;         // what it ends in if it may not run again
 };
 
+// How far a running task is, as it says itself.
+struct Progress {
+  std::int32_t ppm = -1;  // parts per million; -1 = it gave no number
+  std::string note;
+  bool told() const { return ppm >= 0 || !note.empty(); }
+  friend bool operator==(const Progress&, const Progress&) = default;
+};
+
+// What a running task shows of itself before it ends: how far it is, and its output while somebody follows it. None of
+// it is durable, and any of it may be lost on its way.
+struct LiveReport {
+  Held attempt;
+  bool has_progress = false;
+  Progress progress;
+  std::uint64_t from = 0;  // bytes of output before `text`
+  std::string text;        // valid UTF-8; of a task that is followed
+};
+
 struct FunctionBody {
   Digest digest;
   Payload body;
@@ -71,7 +89,8 @@ struct WorkerMessage {
   std::uint32_t prefetch = 0;    // attempts that may wait in it beyond the free slots
   bool names_held = false;       // `held` is complete: waiting, running, being killed, or finished and not acknowledged
   std::vector<Held> held;
-  std::vector<Held> started;  // user code of these still runs after kStartReportDelay
+  std::vector<Held> started;     // user code of these still runs after kStartReportDelay
+  std::vector<LiveReport> live;  // may be lost; of an attempt that ends with this message, its last one
   std::vector<OutcomeReport> outcomes;
   std::vector<GivenBack> given_back;
   std::vector<Digest> wants;  // FUNCTION_REQUEST
@@ -94,6 +113,7 @@ struct DispatcherMessage {
   std::vector<Held> settled;            // ACK: outcomes and attempts given back that are durable; forget them
   std::vector<Revoke> revokes;          // REVOKE
   std::vector<FunctionBody> functions;  // FUNCTION
+  std::vector<Held> follows;            // somebody wants to see their output while they run, for limits::kFollowFor
   bool registered = false;              // ACK of a registration
   bool reregister = false;              // REREGISTER: say who you are and what you hold
   bool ping = false;                    // PING: answer with anything

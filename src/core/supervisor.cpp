@@ -32,6 +32,7 @@ void Supervisor::tick(Instant now, SupervisorEffects& effects) {
   now_ = std::max(now_, now);
   effects_ = &effects;
   act_on_deadlines();
+  look_at_followed();
   hand_out();
   fill_from_standby();
   give_back_overdue();
@@ -53,12 +54,13 @@ void Supervisor::look_at_executors() {
 }
 
 Instant Supervisor::next_deadline() const {
-  Instant next = std::min(look_at_, drain_until_);
+  Instant next = std::min({look_at_, drain_until_, follow_at_});
   if (!ready_.empty()) next = std::min({next, idle_by_, ready_.front()->waiting_since + limits::kWaitForSlot});
   if (spawn_after_ > now_ && !draining_) next = std::min(next, spawn_after_);
   if (!link_up_) return next;
   if (link_ != Link::Registered) return std::min(next, register_at_);
   if (outcomes_.has_unsent()) return std::min(next, now_);
+  if (!showing_.empty()) next = std::min(next, show_at_);
   if (config_.heartbeat_when_idle || !works_.empty()) next = std::min(next, heartbeat_at_);
   if (!info_.in_process) next = std::min(next, outcomes_.repeat_at());
   return std::min(next, functions_.wants_at());

@@ -136,6 +136,7 @@ class Supervisor {
   void fill_registration(WorkerMessage& message);
   void fill_report(WorkerMessage& message);
   void fill_started(WorkerMessage& message);
+  void fill_live(WorkerMessage& message);
   struct Credit {
     std::uint32_t free_slots = 0, prefetch = 0;
   };
@@ -221,6 +222,14 @@ class Supervisor {
   void measure_wear(Executor& executor);
   void check_wear(Executor& executor, const event::Measured& measured);
 
+  // supervisor_live.cpp: what running tasks show of themselves
+  void on(event::TaskProgress& e);
+  void on(event::OutputRead& e);
+  void take_follow(const Held& attempt);
+  void look_at_followed();
+  void take_output(Work& work, OutputPart part);
+  void show(Work& work);
+
   // supervisor_kill.cpp: time limits, cancel, drain
   void recall(Executor& executor, std::size_t count);
   bool recall_standby(Executor& executor);
@@ -254,6 +263,10 @@ class Supervisor {
   bool asked_ = false;          // the dispatcher has a request of ours that it has not answered
   Credit told_;                 // what the dispatcher may still use of the credit that we granted
   std::vector<Token> started_;  // to be reported in the next message
+  std::vector<Token> showing_;  // have something to show that was not sent
+  Instant show_at_;             // a message is worth it then
+  std::vector<Token> followed_;
+  Instant follow_at_ = Instant::never();  // their output is read then
   TokenMemory seen_;
 
   // Attempts.

@@ -74,6 +74,7 @@ void Supervisor::done_beside(Executor& executor, event::TaskDone& done) {
   if (!done.stack.empty()) executor.stack = std::move(done.stack);
   if (executor.pipe.empty()) came_to_rest(executor);
   Work& work = *piped.work;
+  take_output(work, std::move(done.unread));
   if (piped.ending) {
     answered_ending(work, piped.why, executor.kill_words, done);
   } else {

@@ -39,6 +39,7 @@ void Supervisor::end_unfinished(Executor& executor, const event::ExecutorDied& d
   auto at = executor.pipe.begin();
   while (decided && at->work != executor.kill_target) ++at;
   const Executor::Piped piped = *at;
+  take_output(*piped.work, died.unread);
   executor.pipe.erase(at);
   unpipe(executor, piped);
   if (decided) {

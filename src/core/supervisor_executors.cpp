@@ -175,6 +175,7 @@ void Supervisor::on(event::TaskDone& e) {
   if (executor && executor->side_by_side()) return done_beside(*executor, e);
   if (!executor || executor->pipe.empty() || executor->pipe.front().seq != e.seq) return;
   const Executor::Piped done = executor->pipe.front();
+  take_output(*done.work, std::move(e.unread));
   if (executor->kill >= Executor::KillStage::Terminated && executor->kill_target == done.work) {
     // Too late: its end was decided when SIGTERM was sent. What it left behind is ended now.
     executor->stack = std::move(e.stack);

@@ -43,6 +43,7 @@ void Supervisor::on(event::DispatcherSaid& e) {
   for (Attempt& attempt : message.attempts) take_attempt(attempt);
   for (FunctionBody& function : message.functions) take_function(function);  // after the attempts that need them
   for (const Revoke& revoke : message.revokes) take_revoke(revoke);
+  for (const Held& attempt : message.follows) take_follow(attempt);
   if (message.ping) answer_due_ = true;
   if (message.drain && !dispatcher_drains_) {
     dispatcher_drains_ = true;
@@ -224,6 +225,7 @@ void Supervisor::fill_report(WorkerMessage& message) {
     message.names_held = true;
     message.held = works_.held();
   }
+  fill_live(message);
   outcomes_.fill(now_, message);
   message.wants = functions_.wants(now_);
   fill_started(message);
@@ -234,7 +236,8 @@ bool Supervisor::something_to_say() const {
   const bool heartbeat = heartbeat_at_ <= now_ && (config_.heartbeat_when_idle || !works_.empty());
   const bool leaves = draining_ && (!said_draining_ || (works_.empty() && !said_goodbye_));
   return answer_due_ || heartbeat || leaves || (config_.asks && !asked_) || outcomes_.has_unsent() ||
-         !started_.empty() || functions_.wants_at() <= now_ || credit_changed(credit());
+         !started_.empty() || (!showing_.empty() && show_at_ <= now_) || functions_.wants_at() <= now_ ||
+         credit_changed(credit());
 }
 
 // Only what still runs: a task that ended meanwhile says so by its outcome.

@@ -278,11 +278,19 @@ class Rig {
     supervisor.step(now, ExecutorEvent{answer}, effects);
     answered_ = true;
   }
+  void run(command::ReadOutput& c, SupervisorEffects& effects) {
+    const std::string& all = written[c.seq];
+    if (all.size() < c.from) return;
+    const event::OutputRead read{c.no, c.seq, {c.from, all.size(), all.substr(c.from)}};
+    supervisor.step(now, ExecutorEvent{read}, effects);
+    answered_ = true;
+  }
   FakeExecutor& at(ExecutorNo no) { return executors[static_cast<std::uint32_t>(no)]; }
   bool answered_ = false;
 
  public:
-  event::Measured measured;  // what every executor is found to use
+  event::Measured measured;                      // what every executor is found to use
+  std::map<std::uint64_t, std::string> written;  // output of the task of this seq, in whatever executor
 };
 
 }  // namespace treadle::core::testing_rig

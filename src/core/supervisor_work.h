@@ -22,6 +22,18 @@ enum class Place : std::uint8_t {
 
 enum class Revoked : std::uint8_t { No, IfNotBegun, Kill };
 
+// Of an attempt that shows something of itself while it runs.
+struct Live {
+  Progress progress;
+  bool progress_unsent = false;
+  bool followed = false;  // stands in the supervisor's list of those
+  Instant follow_until;
+  std::uint64_t read = 0;  // bytes of its output that were read
+  std::uint64_t from = 0;  // bytes before `text`
+  std::string text;        // output that is not sent yet
+  bool unsent = false;     // stands in the supervisor's list of those
+};
+
 struct Work {
   Attempt attempt;                     // args are let go at the end
   CachedFunction* function = nullptr;  // pinned until the end
@@ -36,7 +48,8 @@ struct Work {
   std::string last_error;
   Outcome outcome;  // of a given-back one: what it ends in if it may not run again
   std::uint64_t bytes = 0;
-  bool unsent = false;  // stands in the buffer's list of what is to be said
+  bool unsent = false;         // stands in the buffer's list of what is to be said
+  std::unique_ptr<Live> live;  // null for most
 
   Held held() const { return {attempt.task, attempt.token}; }
   bool at_most_once() const { return attempt.delivery == Delivery::AtMostOnce; }

@@ -83,7 +83,7 @@ void Connection::on_read(bool failed, bool end_of_stream, std::size_t bytes) {
   if (end_of_stream) {
     read_ended_ = true;
     // A client may close its side and still wait for answers. Half a request is forgotten.
-    if (phase_ == Phase::Lingering || outbox_.idle()) return close();
+    if (phase_ == Phase::Lingering || outbox_.idle() || outbox_.endless()) return close();
     phase_ = Phase::Refused;
     release();
     return;
@@ -252,6 +252,10 @@ void Connection::answer(std::uint64_t number, Response response) {
   server_->service().metrics.observe(frame.route, response.status, server_->now() - frame.started);
   outbox_.fill(number, std::move(response), server_->date());
   server_->mark_dirty(*this);
+}
+
+void Connection::more_to_send() {
+  if (!gone()) server_->mark_dirty(*this);
 }
 
 void Connection::flush() {

@@ -30,6 +30,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   // ResponseSink. The bytes leave with the server's next turn.
   void answer(std::uint64_t number, Response response) override;
   bool gone() const override { return server_ == nullptr || phase_ == Phase::Closed; }
+  void more_to_send() override;
   void flush();
   // Looks at every deadline of this connection.
   void check_deadlines(Instant now);

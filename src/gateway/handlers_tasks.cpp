@@ -95,6 +95,7 @@ void release_waiting(Service& service) {
   const auto all = std::exchange(service.waiting, {});
   for (const auto& held : all) held->read(service, *held);
   service.watch.release_all();
+  service.follows.stop_all();
 }
 
 }  // namespace treadle::gateway

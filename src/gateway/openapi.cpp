@@ -38,6 +38,8 @@ struct Query {
 constexpr Query kQueries[] = {
     {"wait", "Seconds to hold the answer until the task has ended.",
      R"({"type": "number", "minimum": 0, "maximum": 60, "default": 0})"},
+    {"follow", "1: plain text, in chunks, while the task runs; `wait` is then not looked at.",
+     R"({"enum": [0, 1], "default": 0})"},
     {"result", "1: with the result, if there is one.", R"({"enum": [0, 1], "default": 0})"},
     {"state", "Only tasks with this status.", R"({"enum": ["QUEUED", "RUNNING", "COMPLETED", "FAILED"]})"},
     {"function_id", "Only calls of this function; with a raw body, the function that is called.",

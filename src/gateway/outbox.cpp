@@ -41,8 +41,12 @@ void append_head(std::string& out, const Response& response, const AnswerFrame& 
   if (response.status != 204 && response.status != 304) {
     out += "\r\nContent-Type: ";
     out += response.content_type;
-    out += "\r\nContent-Length: ";
-    append_number(out, response.content_length());
+    if (response.stream == nullptr) {
+      out += "\r\nContent-Length: ";
+      append_number(out, response.content_length());
+    } else if (!frame.http10) {
+      out += "\r\nTransfer-Encoding: chunked";
+    }
   }
   out += "\r\n";
   out += response.headers;
@@ -76,7 +80,7 @@ void Outbox::fill(std::uint64_t number, Response response, std::string_view date
 void Outbox::pump(std::string_view date) {
   while (!finished_ && bytes_.size() - sent_ < kHigh) {
     if (streaming_) {
-      if (stream_more()) return;
+      if (stream_.stream ? stream_chunk() : stream_more()) return;
     } else if (first_ < places_.size() && places_[first_].ready) {
       write(places_[first_], date);
       ++first_;
@@ -100,12 +104,13 @@ void Outbox::pump(std::string_view date) {
 }
 
 void Outbox::write(Place& place, std::string_view date) {
-  const bool close = place.frame.close || place.response.close;
+  const bool close =
+      place.frame.close || place.response.close || (place.response.stream != nullptr && place.frame.http10);
   append_head(bytes_, place.response, place.frame, close, date);
   finished_ = close;
   if (place.frame.head || place.response.status == 204 || place.response.status == 304) return;
   bytes_ += place.response.body;
-  if (place.response.blob_form == Response::Blob::None) {
+  if (place.response.blob_form == Response::Blob::None && place.response.stream == nullptr) {
     bytes_ += place.response.suffix;
     return;
   }
@@ -114,6 +119,7 @@ void Outbox::write(Place& place, std::string_view date) {
   streamed_ = 0;
   finished_ = false;  // until the stream ends
   stream_.close = close;
+  chunked_ = !place.frame.http10;
 }
 
 // Returns whether there is more to come after the buffer has been sent.
@@ -129,10 +135,30 @@ bool Outbox::stream_more() {
     streamed_ += piece.size();
   }
   bytes_ += stream_.suffix;
+  end_stream();
+  return false;
+}
+
+bool Outbox::stream_chunk() {
+  std::string piece;
+  const bool more = stream_.stream->read(piece, kPiece);
+  if (!piece.empty() && chunked_) {
+    char size[20];
+    const auto end = std::to_chars(size, size + sizeof size, piece.size(), 16).ptr;
+    bytes_.append(size, end).append("\r\n").append(piece).append("\r\n");
+  } else {
+    bytes_ += piece;
+  }
+  if (more) return true;
+  if (chunked_) bytes_ += "0\r\n\r\n";
+  end_stream();
+  return false;
+}
+
+void Outbox::end_stream() {
   finished_ = stream_.close;
   stream_ = {};
   streaming_ = false;
-  return false;
 }
 
 void Outbox::sent(std::size_t bytes) {

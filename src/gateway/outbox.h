@@ -41,6 +41,7 @@ class Outbox {
   std::size_t unanswered() const { return places_.size() - first_; }
   bool idle() const { return unanswered() == 0 && drained(); }  // nothing owed, nothing to send
   bool drained() const { return sent_ == bytes_.size() && !streaming_; }
+  bool endless() const { return streaming_ && stream_.stream != nullptr; }  // waits for what may never come
   // An answer that ends the connection has been turned into bytes; later ones never are.
   bool finished() const { return finished_; }
 
@@ -52,6 +53,8 @@ class Outbox {
   };
   void write(Place& place, std::string_view date);
   bool stream_more();
+  bool stream_chunk();
+  void end_stream();
 
   std::vector<Place> places_;  // [first_, end) are unanswered or wait for their turn
   std::size_t first_ = 0;
@@ -60,6 +63,7 @@ class Outbox {
   std::size_t sent_ = 0;
   bool streaming_ = false;  // stream_ holds the rest of the answer that was written last
   Response stream_;
+  bool chunked_ = true;       // how stream_.stream is sent; else until the connection ends
   std::size_t streamed_ = 0;  // bytes of stream_.blob that were turned into text
   bool continue_due_ = false;
   bool finished_ = false;

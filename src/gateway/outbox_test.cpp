@@ -122,5 +122,61 @@ TEST(Base64Json, WritesLinesOf76) {
   for (std::size_t size = 2; size < 300; ++size) encode(size);
 }
 
+// Gives one piece each time it is asked.
+class Pieces final : public BodyStream {
+ public:
+  std::vector<std::string> pieces;
+  bool more = true;
+  bool read(std::string& out, std::size_t) override {
+    if (!pieces.empty()) {
+      out += pieces.front();
+      pieces.erase(pieces.begin());
+    }
+    return more || !pieces.empty();
+  }
+};
+
+TEST(Outbox, SendsAStreamAsChunksUntilItsEnd) {
+  Outbox box;
+  const auto stream = std::make_shared<Pieces>();
+  stream->pieces = {"one", std::string(20, 'x')};
+  const auto first = box.open({});
+  const auto second = box.open({});
+  Response response;
+  response.content_type = kPlainText;
+  response.stream = stream;
+  box.fill(first, std::move(response), kDate);
+  box.fill(second, json_response(200, "{}"), kDate);
+  std::string text = take(box);
+  EXPECT_THAT(text,
+              HasSubstr("Content-Type: text/plain; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n"));
+  EXPECT_THAT(text, EndsWith("14\r\n" + std::string(20, 'x') + "\r\n"));
+  EXPECT_TRUE(box.endless());
+  EXPECT_FALSE(box.idle());
+  EXPECT_EQ(take(box), "") << "nothing new";
+  stream->pieces = {"end"};
+  stream->more = false;
+  text = take(box);
+  EXPECT_TRUE(text.starts_with("3\r\nend\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n")) << text;
+  EXPECT_TRUE(box.idle());
+  EXPECT_FALSE(box.endless());
+}
+
+TEST(Outbox, EndsTheConnectionBehindAStreamOfHttp10) {
+  Outbox box;
+  const auto stream = std::make_shared<Pieces>();
+  stream->pieces = {"one"};
+  AnswerFrame old;
+  old.http10 = true;
+  Response response;
+  response.stream = stream;
+  box.fill(box.open(old), std::move(response), kDate);
+  EXPECT_THAT(take(box), EndsWith("Connection: close\r\n\r\none"));
+  EXPECT_FALSE(box.finished());
+  stream->more = false;
+  EXPECT_EQ(take(box), "");
+  EXPECT_TRUE(box.finished());
+}
+
 }  // namespace
 }  // namespace treadle::gateway

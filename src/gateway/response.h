@@ -13,8 +13,18 @@
 namespace treadle::gateway {
 
 inline constexpr std::string_view kJson = "application/json";
+inline constexpr std::string_view kPlainText = "text/plain; charset=utf-8";
 inline constexpr std::string_view kOctetStream = "application/octet-stream";
 inline constexpr std::string_view kProblemJson = "application/problem+json";
+
+// A body that is made while it is sent. Loop thread only.
+class BodyStream {
+ public:
+  virtual ~BodyStream() = default;
+  // Appends what there is now, at most `most` bytes. False: that was the last of it. Asked when the client has taken
+  // what came before, and after ResponseSink::more_to_send().
+  virtual bool read(std::string& out, std::size_t most) = 0;
+};
 
 struct Response {
   enum class Blob : std::uint8_t {
@@ -31,9 +41,10 @@ struct Response {
   Blob blob_form = Blob::None;
   Buffer blob;
   std::string suffix;
-  bool close = false;        // the connection ends after this answer
-  bool error = false;        // `body` is {"detail": ...}
-  std::optional<Code> code;  // of an error that has one
+  std::shared_ptr<BodyStream> stream;  // the body, if there is one: sent as chunks
+  bool close = false;                  // the connection ends after this answer
+  bool error = false;                  // `body` is {"detail": ...}
+  std::optional<Code> code;            // of an error that has one
 
   std::uint64_t content_length() const;
 };
@@ -50,6 +61,7 @@ class ResponseSink {
   virtual ~ResponseSink() = default;
   virtual void answer(std::uint64_t number, Response response) = 0;
   virtual bool gone() const { return false; }  // nobody will read an answer
+  virtual void more_to_send() {}               // a BodyStream that was answered has more
 };
 
 // The duty to answer one request, exactly once, on the loop thread. Dropping it unanswered answers 500, so that a
@@ -64,6 +76,7 @@ class Responder {
 
   explicit operator bool() const { return sink_ != nullptr; }  // not answered yet
   const ResponseSink* sink() const { return sink_.get(); }     // the same for all requests of a connection
+  std::weak_ptr<ResponseSink> weak_sink() const { return sink_; }
   void send(Response response);
   void send(int status, std::string json) { send(json_response(status, std::move(json))); }
   void fail(const Error& error) { send(error_response(error)); }

@@ -122,7 +122,7 @@ constexpr std::string_view kTasks = R"json({
 "Task": {
   "type": "object",
   "required": ["task_id", "function_id", "status", "attempts", "losses", "kills", "worker", "cancel_requested", "last_error", "error",
-    "output", "now", "timeline", "durations", "measures", "options", "group", "result_bytes"],
+    "output", "progress", "now", "timeline", "durations", "measures", "options", "group", "result_bytes"],
   "properties": {
     "task_id": {"type": "string", "format": "uuid"},
     "function_id": {"type": "string", "format": "uuid"},
@@ -139,6 +139,8 @@ constexpr std::string_view kTasks = R"json({
       "type": {"type": "string", "description": "Of the exception."}, "message": {"type": "string"}, "traceback": {"type": ["string", "null"], "description": "Of the exception; or the Python stacks of a process that was ended or died."},
       "ended_by": {"enum": ["user_code", "time_limit", "cancel", "memory", "limit", "host", "service"], "description": "Whose doing it was. host: its process or worker was killed from outside, or vanished. service: it was not run, or its result was refused."}}},
     "output": {"type": "string", "description": "The last 64 KiB of its stdout and stderr."},
+    "progress": {"type": ["object", "null"], "description": "How far it says that it is (treadle.progress), while it runs. It is not durable.", "required": ["fraction", "note", "at"], "properties": {
+      "fraction": {"type": ["number", "null"], "minimum": 0, "maximum": 1}, "note": {"type": "string"}, "at": {"type": "string", "format": "date-time"}}},
     "now": {"type": "string", "format": "date-time", "description": "When this was answered."},
     "timeline": {"type": "object", "description": "Of the last attempt; null: not yet, or never.", "required": ["accepted", "not_before", "claimed", "started", "finished"], "properties": {
       "accepted": {"type": ["string", "null"], "format": "date-time"}, "not_before": {"type": ["string", "null"], "format": "date-time"}, "claimed": {"type": ["string", "null"], "format": "date-time"},
@@ -156,7 +158,7 @@ constexpr std::string_view kTasks = R"json({
   },
   "examples": [{"task_id": "0193610f-54c2-7b7e-a1b5-0c2f4e8d9a13", "function_id": "71ed469b-bc52-45d5-89ae-b21aa40760c9", "status": "COMPLETED",
     "attempts": 1, "losses": 0, "kills": 0, "worker": "5d4a7e7e-0f0d-4c55-8f3c-0d9a1f3f7a10", "cancel_requested": false, "last_error": null, "error": null, "output": "",
-    "now": "2026-11-25T18:07:46.901Z",
+    "progress": null, "now": "2026-11-25T18:07:46.901Z",
     "timeline": {"accepted": "2026-11-25T18:07:46.100Z", "not_before": null, "claimed": "2026-11-25T18:07:46.101Z", "started": "2026-11-25T18:07:46.102Z", "finished": "2026-11-25T18:07:46.502Z"},
     "durations": {"waiting": 0.001, "starting": 0.001, "running": 0.4, "total": 0.402}, "measures": {"run_seconds": 0.4003},
     "options": {"delivery": "at_least_once", "max_attempts": 3, "time_limit": null, "retries": 0, "retry_delay": 0, "priority": 0, "queue": "default", "isolation": "reuse"},

@@ -7,6 +7,7 @@
 #include <boost/asio/error.hpp>
 #include <boost/asio/ip/address.hpp>
 
+#include "core/limits.h"
 #include "gateway/connection.h"
 #include "gateway/handlers.h"
 #include "gateway/routes.h"
@@ -145,7 +146,8 @@ void Server::arm_timer() {
   const GatewayConfig& config = service_->config;
   const Duration least =
       std::min({config.header_deadline, config.body_idle, config.keep_alive, config.write_idle, config.linger});
-  timer_.expires_after(std::clamp<Duration>(least / 4, 5ms, 500ms));
+  const Duration most = service_->follows.empty() ? 500ms : core::limits::kLiveEach / 2;
+  timer_.expires_after(std::clamp<Duration>(least / 4, 5ms, most));
   timer_.async_wait([this, alive = std::weak_ptr<void>(alive_)](error_code) {
     if (alive.expired()) return;
     timer_armed_ = false;
@@ -157,6 +159,7 @@ void Server::tick() {
   refresh_date();
   const Instant time = now();
   service_->watch.expire(time);
+  service_->follows.look(time);
   for (std::size_t i = connections_.size(); i-- > 0;) {
     const auto connection = connections_[i];  // it may remove itself
     connection->check_deadlines(time);

@@ -9,6 +9,7 @@
 
 #include "base/time.h"
 #include "gateway/config.h"
+#include "gateway/follow.h"
 #include "gateway/function_cache.h"
 #include "gateway/id_source.h"
 #include "gateway/metrics.h"
@@ -44,6 +45,7 @@ struct Service : std::enable_shared_from_this<Service> {
   FunctionCache functions;
   std::unordered_set<std::shared_ptr<Waiting>> waiting;
   Watch watch;             // what tasks:wait holds
+  Follows follows;         // clients that follow a task's output
   std::string openapi;     // the document, made once
   std::string plain_docs;  // the docs page when Swagger UI is not inside the binary
   Instant started;

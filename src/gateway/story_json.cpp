@@ -75,6 +75,22 @@ void write_error(JsonWriter& to, const store::TaskStory& story) {
   to.end_object();
 }
 
+// What the running attempt said of itself last.
+void write_progress(JsonWriter& to, const store::LiveView& live) {
+  to.key("progress");
+  if (live.at.ms == 0) {
+    to.null();
+    return;
+  }
+  to.begin_object().key("fraction");
+  if (live.progress.ppm < 0)
+    to.null();
+  else
+    to.value(static_cast<double>(live.progress.ppm) / 1e6);
+  to.member("note", live.progress.note).member("at", rfc3339(live.at));
+  to.end_object();
+}
+
 void write_measures(JsonWriter& to, const core::Measures& m) {
   to.key("measures").begin_object();
   if (m.started_ns != 0 && m.finished_ns >= m.started_ns)
@@ -99,7 +115,7 @@ void write_logs(JsonWriter& to, const store::TaskStory& story) {
   to.member("final", core::is_terminal(story.view.state));
 }
 
-void write_story(JsonWriter& to, const store::TaskStory& story, WallMs now) {
+void write_story(JsonWriter& to, const store::TaskStory& story, const store::LiveView& live, WallMs now) {
   write_row(to, story.view);
   to.member("losses", story.losses).member("kills", story.kills);
   text_or_null(to, "worker", story.worker);
@@ -107,6 +123,7 @@ void write_story(JsonWriter& to, const store::TaskStory& story, WallMs now) {
   text_or_null(to, "last_error", story.last_error);
   write_error(to, story);
   to.member("output", story.output);
+  write_progress(to, live);
   to.member("now", rfc3339(now));
   const Timeline times(story);
   write_timeline(to, times, story.not_before);

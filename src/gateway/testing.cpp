@@ -96,6 +96,13 @@ void FakeStore::story(TaskId id, store::Done<Result<store::TaskStory>> done) {
   done(std::move(story));
 }
 
+void FakeStore::live(TaskId id, bool follow, store::Done<Result<store::LiveView>> done) {
+  if (broken) return done(*broken);
+  if (follow) followed.push_back(id);
+  const auto at = shown.find(id);
+  done(at == shown.end() ? store::LiveView{} : at->second);
+}
+
 void FakeStore::list(store::ListFilter filter, store::Done<Result<store::TaskPage>> done) {
   if (broken) return done(*broken);
   if (keep_submissions) lists.push_back(filter);

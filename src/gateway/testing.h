@@ -41,6 +41,8 @@ class FakeStore final : public store::Store {
   std::vector<std::pair<TaskId, store::Done<Result<store::TaskView>>>> waits;
   store::Counters figures;
   std::vector<store::WorkerReport> reports;
+  std::map<TaskId, store::LiveView> shown;
+  std::vector<TaskId> followed;  // as often as it was asked for
   int gets = 0;
   bool keep_submissions = true;
 
@@ -68,6 +70,9 @@ class FakeStore final : public store::Store {
   void get_body(Digest, store::Done<Result<core::Payload>>) override {}
   void claim(store::ClaimRequest, store::Done<Result<store::ClaimAnswer>>) override {}
   void started(std::vector<store::StartedItem>) override {}
+  void report_live(std::vector<core::LiveItem>) override {}
+  void live(TaskId id, bool follow, store::Done<Result<store::LiveView>> done) override;
+  void on_follow(Callback<void(std::vector<TaskId>)>) override {}
   void finish(SessionId, std::vector<store::FinishItem>,
               store::Done<Result<std::vector<store::FinishAnswer>>>) override {}
   void requeue(SessionId, std::vector<store::RequeueItem>,

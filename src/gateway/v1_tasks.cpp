@@ -17,10 +17,11 @@ namespace {
 
 Error bad_task_id() { return not_an_id("task_id", "POST /v1/tasks"); }
 
-std::string open_story(Service& service, const store::TaskStory& story, std::string_view last_key) {
+std::string open_story(Service& service, const store::TaskStory& story, const store::LiveView& live,
+                       std::string_view last_key) {
   JsonWriter json;
   json.begin_object();
-  write_story(json, story, service.clock.wall());
+  write_story(json, story, live, service.clock.wall());
   if (last_key.empty())
     json.end_object();
   else
@@ -37,12 +38,23 @@ void send_with_result(Service& service, store::TaskStory story, Responder out) {
                       Result<store::TaskView>& view = views.front();
                       if (!view) return out.fail(about_task(view.error(), story.view.id));
                       Response response;
-                      response.body = open_story(*self, story, "result") + '"';
+                      response.body = open_story(*self, story, {}, "result") + '"';
                       response.blob_form = Response::Blob::Base64Json;
                       response.blob = std::move(view->result.bytes);
                       response.suffix = "\"}";
                       out.send(std::move(response));
                     });
+}
+
+// How far it says that it is; a store that cannot tell does not keep the rest from being told.
+void send_running(Service& service, store::TaskStory story, int status, Responder out) {
+  const TaskId task = story.view.id;
+  service.store.live(task, false,
+                     [self = service.shared_from_this(), story = std::move(story), status,
+                      out = std::move(out)](Result<store::LiveView> live) mutable {
+                       const bool its = live && live->attempt == story.view.attempt;
+                       out.send(status, open_story(*self, story, its ? *live : store::LiveView{}, ""));
+                     });
 }
 
 void send_story(Service& service, TaskId task, bool with_result, int status, Responder out) {
@@ -51,7 +63,9 @@ void send_story(Service& service, TaskId task, bool with_result, int status, Res
     if (!story) return out.fail(about_task(story.error(), task));
     if (with_result && core::is_terminal(story->view.state))
       return send_with_result(*self, std::move(*story), std::move(out));
-    out.send(status, open_story(*self, *story, ""));
+    if (story->view.state == core::TaskState::Running)
+      return send_running(*self, std::move(*story), status, std::move(out));
+    out.send(status, open_story(*self, *story, {}, ""));
   });
 }
 
@@ -67,6 +81,23 @@ void send_logs(Service& service, TaskId task, Responder out) {
     write_logs(json, *story);
     out.send(200, json.end_object().take());
   });
+}
+
+// 404 has to be known before the answer begins.
+void follow_logs(Service& service, TaskId task, Responder out) {
+  service.store.get({task}, false,
+                    [self = service.shared_from_this(), task,
+                     out = std::move(out)](std::vector<Result<store::TaskView>> views) mutable {
+                      if (!views.front()) return out.fail(about_task(views.front().error(), task));
+                      auto follow = std::make_shared<Follow>(self->store, self->clock, task, out.weak_sink());
+                      if (auto added = self->follows.add(follow); !added) return out.fail(added.error());
+                      follow->look(self->clock.now());
+                      Response response;
+                      response.content_type = kPlainText;
+                      response.headers = "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n";
+                      response.stream = std::move(follow);
+                      out.send(std::move(response));
+                    });
 }
 
 void read_waited_logs(Service& service, Waiting& held) { send_logs(service, held.task, std::move(held.out)); }
@@ -89,7 +120,9 @@ void v1_logs(Service& service, const Request& request, Responder out) {
   if (!task) return out.fail(bad_task_id());
   QueryReader query(request.query);
   const Duration wait = query.wait();
+  const bool follow = query.flag("follow");
   if (auto sound = query.finish(); !sound) return out.fail(sound.error());
+  if (follow && !service.draining) return follow_logs(service, *task, std::move(out));
   if (wait == Duration(0) || service.draining) return send_logs(service, *task, std::move(out));
   hold(service, wait, {std::move(out), *task, {}, read_waited_logs, false});
 }

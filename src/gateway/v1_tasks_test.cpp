@@ -29,10 +29,10 @@ std::string registered(Client& client) {
   return text(parsed(client.post("/v1/functions", function_body())), "function_id");
 }
 
-json::value story_text(const store::TaskStory& story, WallMs now) {
+json::value story_text(const store::TaskStory& story, WallMs now, const store::LiveView& live = {}) {
   JsonWriter writer;
   writer.begin_object();
-  write_story(writer, story, now);
+  write_story(writer, story, live, now);
   return json::parse(writer.end_object().take());
 }
 
@@ -205,7 +205,7 @@ TEST(V1Tasks, LogsAreWhatWasKeptOfTheOutput) {
                             R"(","status":"COMPLETED","attempts":0,"output":"one\ntwo\n",)"
                             R"("final":true})");
   EXPECT_EQ(client.get("/v1/tasks/" + kUnknown + "/logs").status, 404);
-  EXPECT_EQ(client.get("/v1/tasks/" + kTask + "/logs?follow=1").status, 400);
+  EXPECT_EQ(client.get("/v1/tasks/" + kTask + "/logs?follow=2").status, 400);
   EXPECT_EQ(client.get("/v1/tasks/17/logs").status, 400);
 }
 
@@ -315,6 +315,21 @@ TEST(V1Workers, AreShownAsReported) {
           R"("python":["3.11.2"],"queues":["default","gpu"],"slots":4,"slots_free":3,"load":2,"running":1,)"
           R"("last_heartbeat":"1970-01-01T00:00:01.000Z","current_task":")" +
           kTask + R"(","current_tasks":[")" + kTask + R"("]}]})");
+}
+
+TEST(Story, TellsTheProgressOfTheAttemptThatRuns) {
+  store::TaskStory story = failed_story();
+  EXPECT_TRUE(story_text(story, {2'000'000}).at("progress").is_null());
+  store::LiveView live;
+  live.attempt = 2;
+  live.progress = {250'000, "a quarter"};
+  live.at = {1'500'000};
+  const json::value told = story_text(story, {2'000'000}, live).at("progress");
+  EXPECT_EQ(told.at("fraction").as_double(), 0.25);
+  EXPECT_EQ(text(told, "note"), "a quarter");
+  EXPECT_EQ(text(told, "at"), "1970-01-01T00:25:00.000Z");
+  live.progress = {-1, "no number"};
+  EXPECT_TRUE(story_text(story, {2'000'000}, live).at("progress").at("fraction").is_null());
 }
 
 }  // namespace

@@ -25,6 +25,7 @@ DispatchLoop::DispatchLoop(core::DispatcherConfig config, Rng rng, const Clock& 
   store_.on_work([this] { events_.push_back(event::WorkHint{}); });
   store_.on_revoke(
       [this](std::vector<core::Held> attempts) { events_.push_back(event::RevokeHint{std::move(attempts)}); });
+  store_.on_follow([this](std::vector<TaskId> tasks) { events_.push_back(event::FollowHint{std::move(tasks)}); });
 }
 
 bool DispatchLoop::turn(Instant now) {
@@ -126,6 +127,8 @@ void DispatchLoop::carry_out(effect::Reassert& e) {
 }
 
 void DispatchLoop::carry_out(effect::Started& e) { store_.started(std::move(e.items)); }
+
+void DispatchLoop::carry_out(effect::Live& e) { store_.report_live(std::move(e.items)); }
 
 void DispatchLoop::carry_out(effect::FetchBody& e) {
   store_.get_body(e.digest, [this, digest = e.digest](Result<core::Payload> answer) {

@@ -38,6 +38,7 @@ class DispatchLoop final : public Shell {
   void carry_out(core::effect::Adopt& e);
   void carry_out(core::effect::Reassert& e);
   void carry_out(core::effect::Started& e);
+  void carry_out(core::effect::Live& e);
   void carry_out(core::effect::FetchBody& e);
   void carry_out(core::effect::Send& e);
   void carry_out(core::effect::Forget& e);

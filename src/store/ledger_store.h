@@ -12,6 +12,7 @@
 
 #include "store/byte_lru.h"
 #include "store/ledger.h"
+#include "store/live_table.h"
 #include "store/table.h"
 #include "store/waiters.h"
 
@@ -42,6 +43,9 @@ class LedgerStore : public Store {
   void cancel(TaskId id, std::string reason, Done<Result<CancelAnswer>> done) override;
   void claim(ClaimRequest request, Done<Result<ClaimAnswer>> done) override;
   void started(std::vector<StartedItem> batch) override;
+  void report_live(std::vector<core::LiveItem> items) override;
+  void live(TaskId id, bool follow, Done<Result<LiveView>> done) override;
+  void on_follow(Callback<void(std::vector<TaskId>)> hint) override { follow_hint_ = std::move(hint); }
   void finish(SessionId session, std::vector<FinishItem> batch, Done<Result<std::vector<FinishAnswer>>> done) override;
   void requeue(SessionId session, std::vector<RequeueItem> batch,
                Done<Result<std::vector<RequeueAnswer>>> done) override;
@@ -123,6 +127,8 @@ class LedgerStore : public Store {
   Waiters waiters_;
   Callback<void()> work_hint_;
   Callback<void(std::vector<AdoptItem>)> revoke_hint_;
+  Callback<void(std::vector<TaskId>)> follow_hint_;
+  LiveTable live_;
   std::unordered_map<SessionId, std::vector<WorkerReport>> worker_reports_;
   Counters counters_;
   std::uint64_t life_ = 1;  // grows with each restart(): answers of reads that an earlier life began are dropped

@@ -68,6 +68,17 @@ void LedgerStore::started(std::vector<StartedItem> batch) {
   commit(std::move(decisions), {});
 }
 
+void LedgerStore::report_live(std::vector<core::LiveItem> items) {
+  const WallMs wall = clock_.wall();
+  for (const core::LiveItem& item : items) live_.add(item, wall);
+}
+
+void LedgerStore::live(TaskId id, bool follow, Done<Result<LiveView>> done) {
+  if (auto error = closed()) return done(std::move(*error));
+  if (follow && follow_hint_) follow_hint_({id});
+  done(live_.find(id));
+}
+
 // ---- endings ----
 
 template <class Answer>

@@ -91,6 +91,15 @@ struct TaskStory {
   std::string group;
 };
 
+// What a task shows while it runs. Not durable: any of it may be missing.
+struct LiveView {
+  std::uint32_t attempt = 0;  // 0: nothing is known
+  core::Progress progress;
+  WallMs at;               // when it was told; 0 = it was not
+  std::uint64_t from = 0;  // bytes of output before `text`
+  std::string text;        // the newest, at most limits::kLiveText bytes; only of a task that is followed
+};
+
 struct ListFilter {
   std::optional<core::TaskState> state;  // Claimed counts as Queued
   std::optional<FunctionId> function;
@@ -181,6 +190,11 @@ class Store {
   // Dispatching.
   virtual void claim(ClaimRequest request, Done<Result<ClaimAnswer>> done) = 0;
   virtual void started(std::vector<StartedItem> batch) = 0;  // best effort
+  // Best effort, as `live` is; `follow` asks the dispatchers to show what the task writes, for limits::kFollowFor.
+  virtual void report_live(std::vector<core::LiveItem> items) = 0;
+  virtual void live(TaskId id, bool follow, Done<Result<LiveView>> done) = 0;
+  // Called when somebody follows a task, whoever has it; a hint, repeated while they do.
+  virtual void on_follow(Callback<void(std::vector<TaskId>)> hint) = 0;
   virtual void finish(SessionId session, std::vector<FinishItem> batch,
                       Done<Result<std::vector<FinishAnswer>>> done) = 0;
   virtual void requeue(SessionId session, std::vector<RequeueItem> batch,

@@ -87,6 +87,17 @@ core::GivenBack read_given_back(Item& item) {
   return given;
 }
 
+core::LiveReport read_live(Item& item) {
+  core::LiveReport report;
+  report.attempt = item.held();
+  report.from = item.number(2, "from", UINT64_MAX);
+  report.text = item.text(3, "text");
+  report.has_progress = item.size() > 4;
+  report.progress.ppm = static_cast<std::int32_t>(item.number(4, "progress", 1'000'001)) - 1;
+  report.progress.note = item.text(5, "note");
+  return report;
+}
+
 std::vector<core::Held> read_held(HeaderReader& in, std::string_view name) {
   std::vector<core::Held> held;
   held.reserve(in.size_of_list(name));
@@ -113,6 +124,7 @@ DecodedWorker read_numbered(HeaderReader& in) {
   m.names_held = in.has("held");
   m.held = read_held(in, "held");
   m.started = read_held(in, "started");
+  in.list("live", [&](Item& item) { m.live.push_back(read_live(item)); });
   m.outcomes.reserve(in.size_of_list("outcomes"));
   in.list("outcomes", [&](Item& item) { m.outcomes.push_back({item.held(), read_outcome(item, 2, false)}); });
   in.list("given_back", [&](Item& item) { m.given_back.push_back(read_given_back(item)); });
@@ -195,6 +207,7 @@ DecodedDispatcher read_dispatcher(HeaderReader& in) {
   in.list("bodies", [&](Item& item) { m.functions.push_back(read_body(item)); });
   m.settled = read_held(in, "settled");
   in.list("revokes", [&](Item& item) { m.revokes.push_back({item.held(), item.flag(2, "kill")}); });
+  m.follows = read_held(in, "follows");
   m.registered = in.flag("registered");
   m.reregister = in.flag("reregister");
   m.ping = in.flag("ping");

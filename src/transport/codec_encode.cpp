@@ -129,6 +129,24 @@ void write_ends(HeaderWriter& header, const WorkerMessage& message, Packer& pack
   });
 }
 
+void write_live(HeaderWriter& header, const std::vector<core::LiveReport>& live) {
+  header.list("live", live, [](std::string& out, const core::LiveReport& report) {
+    out += '[';
+    append_held(out, report.attempt);
+    out += ',';
+    append_number(out, report.from);
+    out += ',';
+    append_json_string(out, report.text);
+    if (report.has_progress) {
+      out += ',';
+      append_number(out, report.progress.ppm + 1);
+      out += ',';
+      append_json_string(out, report.progress.note);
+    }
+    out += ']';
+  });
+}
+
 std::string_view type_of(const WorkerMessage& m, bool asks) {
   if (m.registers) return type::kRegistration;
   if (!m.outcomes.empty()) {
@@ -249,6 +267,7 @@ Frames encode(const WorkerMessage& message, Offers* offers, std::optional<Durati
   if (wait) append_number(header.member("wait_ms"), milliseconds(*wait));
   write_held(header, message);
   header.list("started", message.started, append_held_item);
+  write_live(header, message.live);
   write_ends(header, message, packer);
   header.list("wants", message.wants, [](std::string& out, const Digest& digest) { append_quoted(out, digest); });
   header.flag("draining", message.draining);
@@ -271,6 +290,7 @@ Frames encode(const DispatcherMessage& message, Offers* offers, bool pull) {
     if (revoke.kill) out += ",true";
     out += ']';
   });
+  header.list("follows", message.follows, append_held_item);
   header.flag("registered", message.registered);
   header.flag("reregister", message.reregister);
   header.flag("ping", message.ping);

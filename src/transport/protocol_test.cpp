@@ -111,6 +111,10 @@ TEST(Protocol, WorkersSpeakAsWritten) {
   back.given_back = {{held(0x14), core::GiveBack::Unstarted, "", {}}};
   expect_block("given-back", back);
 
+  auto live = worker_says(10, 6);
+  live.live = {{held(0x13), true, {400'000, "row 4 of 10"}, 0, ""}, {held(0x14), false, {}, 5, "more output\n"}};
+  expect_block("live", live);
+
   auto request = worker_says(9, 6);
   request.free_slots = 4;
   expect_block("pull-request", request, 3s);
@@ -151,6 +155,10 @@ TEST(Protocol, DispatchersSpeakAsWritten) {
   auto revoke = dispatcher_says(7, 7);
   revoke.revokes = {{held(0x13), true}, {held(0x14), false}};
   expect_block("revoke", revoke);
+
+  auto follow = dispatcher_says(9, 9);
+  follow.follows = {held(0x14)};
+  expect_block("follow", follow);
 
   expect_block("no-task", dispatcher_says(8, 9), true);
   EXPECT_EQ(encode(dispatcher_says(8, 9))[0].view(), type::kAck);
@@ -239,7 +247,7 @@ TEST(Protocol, ErrorIsOneSentence) {
 }
 
 TEST(Protocol, EveryBlockOfTheDocumentIsChecked) {
-  EXPECT_EQ(kBlocks.size(), 15u) << "a new block needs its test here";
+  EXPECT_EQ(kBlocks.size(), 17u) << "a new block needs its test here";
 }
 
 }  // namespace

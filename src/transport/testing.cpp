@@ -161,6 +161,11 @@ WorkerMessage random_worker_message(Rng& rng, std::uint64_t largest) {
   m.names_held = rng.chance(0.5);
   if (m.names_held) m.held = some_of(rng, held);
   m.started = some_of(rng, held);
+  m.live = some_of(rng, [&] {
+    core::LiveReport report{some_held(rng), rng.chance(0.5), {}, some64(rng), some_text(rng)};
+    if (report.has_progress) report.progress = {static_cast<std::int32_t>(rng.below(1'000'002)) - 1, some_text(rng)};
+    return report;
+  });
   m.outcomes = some_of(rng, [&] { return core::OutcomeReport{some_held(rng), some_outcome(rng, largest)}; });
   m.given_back = some_of(rng, [&] {
     return core::GivenBack{some_held(rng), static_cast<core::GiveBack>(rng.below(5)), some_bytes(rng, 128),
@@ -180,6 +185,7 @@ DispatcherMessage random_dispatcher_message(Rng& rng, std::uint64_t largest) {
   m.attempts = some_of(rng, [&] { return some_attempt(rng, largest); });
   m.settled = some_of(rng, [&] { return some_held(rng); });
   m.revokes = some_of(rng, [&] { return core::Revoke{some_held(rng), rng.chance(0.5)}; });
+  m.follows = some_of(rng, [&] { return some_held(rng); });
   m.functions = some_of(rng, [&] {
     core::FunctionBody body{some_digest(rng), some_payload(rng, largest), rng.chance(0.8)};
     if (!body.found) body.body = {};
@@ -201,6 +207,10 @@ std::string dump(const WorkerMessage& m) {
   write(out, m.info);
   for (const auto& h : m.held) write(out << "held ", h);
   for (const auto& h : m.started) write(out << "started ", h);
+  for (const auto& l : m.live) {
+    write(out << "live ", l.attempt);
+    out << l.from << ' ' << l.text << ' ' << l.has_progress << ' ' << l.progress.ppm << ' ' << l.progress.note << '\n';
+  }
   for (const auto& o : m.outcomes) {
     write(out << "outcome ", o.attempt);
     write(out, o.outcome);
@@ -221,6 +231,7 @@ std::string dump(const DispatcherMessage& m) {
   for (const auto& a : m.attempts) write(out << "attempt ", a);
   for (const auto& h : m.settled) write(out << "settled ", h);
   for (const auto& r : m.revokes) write(out << "revoke " << r.kill << ' ', r.attempt);
+  for (const auto& h : m.follows) write(out << "follow ", h);
   for (const auto& f : m.functions) {
     out << "body " << to_string(f.digest) << ' ' << f.found << ' ';
     write(out, f.body);

@@ -183,6 +183,7 @@ bool ExecutorChannel::take(const UpFrame& frame, std::vector<core::ExecutorEvent
     case Up::Result: return take_result(frame, events);
     case Up::Idle: return take_idle(frame, events);
     case Up::Started: return take_started(frame, events);
+    case Up::Progress: return take_progress(frame, events);
     case Up::GaveUp: gave_up_ = printable_tail(frame.body, core::limits::kErrorText); return true;
     case Up::NeedFunction: break;
   }
@@ -231,8 +232,10 @@ bool ExecutorChannel::take_result(const UpFrame& frame, std::vector<core::Execut
     done.outcome.error_message = printable_tail(body.message, core::limits::kErrorText);
     done.outcome.traceback = printable_tail(body.traceback, core::limits::kErrorText);
   }
-  OutputCutter::Taken output = output_.take(frame.seq, idle(), side_by_side_);
+  OutputCutter::Taken output = output_.take(frame.seq, idle(), side_by_side_, read_of(frame.seq));
+  read_.erase(frame.seq);
   done.outcome.output = std::move(output.text);
+  done.unread = std::move(output.unread);
   done.output_bytes = output.bytes;
   done.output_unmarked = output.unmarked;
   done.output_mixed = output.mixed;
@@ -247,6 +250,28 @@ bool ExecutorChannel::take_started(const UpFrame& frame, std::vector<core::Execu
   }
   events.emplace_back(core::event::TaskStarted{no_, frame.seq});
   return true;
+}
+
+// One that comes late, from a thread that a task left behind, is nobody's.
+bool ExecutorChannel::take_progress(const UpFrame& frame, std::vector<core::ExecutorEvent>& events) {
+  ProgressBody body;
+  if (!parse_progress(frame, body)) return broken("PROGRESS of the wrong shape");
+  if (frame.seq > may_run_) return broken("PROGRESS of task " + std::to_string(frame.seq) + ", which was not sent");
+  if (!may_answer(frame.seq)) return true;
+  core::event::TaskProgress told{no_, frame.seq, {body.ppm, printable_tail(body.note, core::limits::kProgressNote)}};
+  events.emplace_back(std::move(told));
+  return true;
+}
+
+const std::uint64_t* ExecutorChannel::read_of(std::uint64_t seq) const {
+  const auto at = read_.find(seq);
+  return at == read_.end() ? nullptr : &at->second;
+}
+
+core::OutputPart ExecutorChannel::read_output_of(std::uint64_t seq, std::uint64_t from) {
+  core::OutputPart part = output_.read(seq, from, side_by_side_);
+  read_[seq] = part.end;
+  return part;
 }
 
 bool ExecutorChannel::may_answer(std::uint64_t seq) const {
@@ -334,7 +359,9 @@ void ExecutorChannel::finish(core::event::ExecutorDied& died, std::vector<core::
   died.no = no_;
   died.was_ready = pid_said_ != 0;
   died.stack = read_stack();
-  died.output = output_.take_rest();
+  OutputCutter::Taken output = output_.take_rest(read_of(oldest_));
+  died.output = std::move(output.text);
+  died.unread = std::move(output.unread);
   died.gave_up = std::move(gave_up_);
   died.protocol_error = std::move(error_);
 }

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -51,6 +52,8 @@ class ExecutorChannel {
 
   void expect_stack() { stack_expected_ = true; }
   const std::string& error() const { return error_; }
+  // What a task has written and nobody has read yet.
+  core::OutputPart read_output_of(std::uint64_t seq, std::uint64_t from);
   std::uint64_t pending_output() const { return output_.pending_bytes(); }
   bool ready() const { return pid_said_ != 0; }
   std::uint32_t pid_said() const { return pid_said_; }  // by the executor itself, in READY
@@ -66,6 +69,8 @@ class ExecutorChannel {
   bool take(const UpFrame& frame, std::vector<core::ExecutorEvent>& events);
   bool take_ready(const UpFrame& frame, std::vector<core::ExecutorEvent>& events);
   bool take_result(const UpFrame& frame, std::vector<core::ExecutorEvent>& events);
+  bool take_progress(const UpFrame& frame, std::vector<core::ExecutorEvent>& events);
+  const std::uint64_t* read_of(std::uint64_t seq) const;
   bool take_started(const UpFrame& frame, std::vector<core::ExecutorEvent>& events);
   bool may_answer(std::uint64_t seq) const;
   void answered(std::uint64_t seq);
@@ -87,6 +92,7 @@ class ExecutorChannel {
   FrameReader reader_;
   std::vector<UniqueFd> received_fds_;  // memfds whose frames were not read yet, in order
   OutputCutter output_;
+  std::map<std::uint64_t, std::uint64_t> read_;  // by seq, of tasks that run: bytes of output that were read
 
   std::uint32_t pid_said_ = 0;
   std::uint64_t last_sent_ = 0;    // seq of the last task; 0: none

@@ -245,6 +245,13 @@ void ExecutorPool::run_one(const command::Measure& command, Events& events) {
   events.emplace_back(measured);
 }
 
+void ExecutorPool::run_one(const command::ReadOutput& command, Events& events) {
+  Executor* executor = find(command.no);
+  if (!executor) return;
+  events.emplace_back(
+      event::OutputRead{command.no, command.seq, executor->channel->read_output_of(command.seq, command.from)});
+}
+
 pid_t ExecutorPool::zygote_pid(std::uint32_t interpreter) const {
   const auto it = zygotes_.find(interpreter);
   return it == zygotes_.end() ? 0 : it->second.pid;

@@ -100,6 +100,7 @@ class ExecutorPool {
   void run_one(const core::command::Kill& command, Events& events);
   void run_one(const core::command::Exit& command, Events& events);
   void run_one(const core::command::Measure& command, Events& events);
+  void run_one(const core::command::ReadOutput& command, Events& events);
   Executor* find(core::ExecutorNo no);
 
   void read_socket(std::uint32_t no, Instant now, Events& events);

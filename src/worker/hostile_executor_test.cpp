@@ -64,7 +64,7 @@ INSTANTIATE_TEST_SUITE_P(
         Lie{"NeedOutOfTurn", "    api.frame(132, 2, b'\\0' * 8)\n", "NEED_FUNCTION for task 2"},
         Lie{"UnknownFrame", "    api.frame(77, 1)\n", "frame of unknown type 77"},
         Lie{"UnknownFlags", "    api.frame(131, 1, b'', 2)\n", "unknown flags"},
-        Lie{"ReservedType", "    api.frame(133, 1)\n", "frame of unknown type 133"},
+        Lie{"ShortProgress", "    api.frame(133, 1)\n", "frame of type 133 with 0 bytes"},
         Lie{"StartedOutOfTurn", "    api.frame(134, 2)\n", "STARTED of task 2, which is not its turn"},
         Lie{"StartedOfNothing", "    api.frame(134, 9)\n", "STARTED of task 9, which is not its turn"},
         Lie{"HugeLength", "    api.sock.send(struct.pack('<IBBHQ', 0xffffffff, 130, 0, 0, 1))\n",

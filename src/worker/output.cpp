@@ -88,6 +88,61 @@ std::string printable_tail(std::string_view bytes, std::size_t most) {
   return text.size() > most ? printable_tail(text, most) : text;
 }
 
+std::string_view whole_characters(std::string_view bytes) {
+  for (std::size_t back = 1; back <= std::min<std::size_t>(3, bytes.size()); ++back) {
+    const auto byte = static_cast<unsigned char>(bytes[bytes.size() - back]);
+    if ((byte & 0xC0) == 0x80) continue;
+    const std::size_t wanted = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : byte >= 0xC0 ? 2 : 1;
+    return wanted > back ? bytes.substr(0, bytes.size() - back) : bytes;
+  }
+  return bytes;
+}
+
+std::string same_length_text(std::string_view bytes) {
+  std::string text(bytes);
+  if (is_ascii(bytes)) return text;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t length = character_length(bytes.substr(at));
+    if (length == 0) text[at] = '?';
+    at += std::max<std::size_t>(length, 1);
+  }
+  return text;
+}
+
+namespace {
+
+// Puts chunks of one task together, from some byte on.
+class PartMaker {
+ public:
+  explicit PartMaker(std::uint64_t from) : from_(from) { part_.from = from; }
+  void add(std::uint64_t bytes, std::string_view kept) {
+    end_ += bytes;
+    if (end_ <= from_) return;
+    const std::uint64_t begin = std::max(end_ - kept.size(), from_);
+    if (begin > part_.from + part_.text.size() || part_.text.empty()) {
+      part_.from = begin;
+      part_.text.clear();
+    }
+    part_.text.append(kept.substr(kept.size() - static_cast<std::size_t>(end_ - begin)));
+  }
+  core::OutputPart finish(bool more_may_come) {
+    std::string_view text = part_.text;
+    if (more_may_come) text = whole_characters(text);
+    part_.end = part_.from + text.size();
+    if (text.size() > core::limits::kLiveText) text.remove_prefix(text.size() - core::limits::kLiveText);
+    part_.from = part_.end - text.size();
+    part_.text = same_length_text(text);
+    return std::move(part_);
+  }
+
+ private:
+  std::uint64_t from_;
+  std::uint64_t end_ = 0;
+  core::OutputPart part_;
+};
+
+}  // namespace
+
 void OutputCutter::add(int pipe, std::string_view bytes, bool idle) {
   std::string joined;
   if (!unfinished_[pipe].empty()) {
@@ -164,8 +219,9 @@ void OutputCutter::start_of(int pipe) {
   }
 }
 
-OutputCutter::Taken OutputCutter::take(std::uint64_t seq, bool last, bool side_by_side) {
+OutputCutter::Taken OutputCutter::take(std::uint64_t seq, bool last, bool side_by_side, const std::uint64_t* read) {
   Taken taken;
+  PartMaker part(read ? *read : 0);
   if (chunks_.empty() && (!last || (unfinished_[0].empty() && unfinished_[1].empty()))) return taken;
   if (last) {
     // What looked like the beginning of a mark is none: the marks of this task have come whole.
@@ -187,9 +243,11 @@ OutputCutter::Taken OutputCutter::take(std::uint64_t seq, bool last, bool side_b
     taken.mixed |= chunk.leftover || (claimed && chunk.seq != seq);
     taken.bytes += chunk.bytes;
     text.append(chunk.text);
+    if (read) part.add(chunk.bytes, chunk.text);
   }
   chunks_ = std::move(others);
   taken.text = printable_tail(text, kOutputKept);
+  if (read) taken.unread = part.finish(false);
   return taken;
 }
 
@@ -199,6 +257,17 @@ std::uint64_t OutputCutter::pending_bytes() const {
   return bytes;
 }
 
-std::string OutputCutter::take_rest() { return take(~std::uint64_t{0}, true).text; }
+OutputCutter::Taken OutputCutter::take_rest(const std::uint64_t* read) {
+  return take(~std::uint64_t{0}, true, false, read);
+}
+
+core::OutputPart OutputCutter::read(std::uint64_t seq, std::uint64_t from, bool side_by_side) const {
+  PartMaker part(from);
+  for (const Chunk& chunk : chunks_) {
+    const bool its = side_by_side ? chunk.seq == seq : chunk.seq <= seq;  // 0: no mark has come yet, and it alone runs
+    if (its) part.add(chunk.bytes, chunk.text);
+  }
+  return part.finish(true);
+}
 
 }  // namespace treadle::worker

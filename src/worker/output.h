@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "core/executor_port.h"
+
 namespace treadle::worker {
 
 inline constexpr std::size_t kMarkBytes = 16;
@@ -16,6 +18,10 @@ using Mark = std::array<char, kMarkBytes>;  // random except its first byte, one
 // Valid UTF-8 for people: bytes that are not become U+FFFD, and a character cut at the front is dropped.
 // At most `most` bytes of the end are kept.
 std::string printable_tail(std::string_view bytes, std::size_t most);
+// Valid UTF-8 of as many bytes, so that places in it can be counted: what is none becomes '?'.
+std::string same_length_text(std::string_view bytes);
+// Without a last character whose end may still come.
+std::string_view whole_characters(std::string_view bytes);
 
 class OutputCutter {
  public:
@@ -30,13 +36,17 @@ class OutputCutter {
     std::string text;         // printable, at most limits::kOutputKept bytes, both pipes in the order of arrival
     bool unmarked = false;    // some of it was announced by no mark
     bool mixed = false;       // some of it may come from a former task
+    core::OutputPart unread;  // from `read` on
   };
   // The output of task `seq`, whose result has come: all that it wrote has been added before. `last`: no other task is
   // unanswered, so what no mark claims is its too. `side_by_side`: tasks with lower numbers run on; else what they left
   // is this one's, mixed.
-  Taken take(std::uint64_t seq, bool last, bool side_by_side = false);
+  // `read`: how much of it was read before, if any was.
+  Taken take(std::uint64_t seq, bool last, bool side_by_side = false, const std::uint64_t* read = nullptr);
   // All that is left, for the task that was running when the executor died.
-  std::string take_rest();
+  Taken take_rest(const std::uint64_t* read = nullptr);
+  // What task `seq`, which runs, has written so far, from the byte `from` on.
+  core::OutputPart read(std::uint64_t seq, std::uint64_t from, bool side_by_side) const;
 
   bool empty() const { return chunks_.empty(); }
   // What came and was not taken yet, kept or not.

@@ -46,7 +46,7 @@ TEST(OutputCutter, KeepsBothPipesInTheOrderOfArrival) {
   cutter.add(0, "c" + mark(1) + "next", false);
   cutter.add(1, "d" + mark(1), false);
   EXPECT_EQ(cutter.take(1, false).text, "abcd");
-  EXPECT_EQ(cutter.take_rest(), "next");
+  EXPECT_EQ(cutter.take_rest().text, "next");
 }
 
 TEST(OutputCutter, WhatLooksLikeAMarkAndIsNoneIsOutput) {
@@ -80,7 +80,7 @@ TEST(OutputCutter, KeepsTheEndOfALongOutputInBoundedMemory) {
   OutputCutter cutter(kMark);
   for (int i = 0; i < 1000; ++i) cutter.add(i % 2, std::string(10'000, static_cast<char>('a' + i % 26)), false);
   cutter.add(0, "the end", false);
-  const std::string text = cutter.take_rest();
+  const std::string text = cutter.take_rest().text;
   EXPECT_EQ(text.size(), core::limits::kOutputKept);
   EXPECT_EQ(text.substr(text.size() - 7), "the end");
 }
@@ -89,7 +89,7 @@ TEST(OutputCutter, AHostileFloodOfMarksIsBoundedToo) {
   OutputCutter cutter(kMark);
   for (std::uint64_t i = 0; i < 5000; ++i) cutter.add(0, std::string(1000, 'x') + mark(1'000'000 + i), false);
   EXPECT_EQ(cutter.take(1, true).text, "");
-  EXPECT_LE(cutter.take_rest().size(), core::limits::kOutputKept);
+  EXPECT_LE(cutter.take_rest().text.size(), core::limits::kOutputKept);
 }
 
 TEST(PrintableTail, IsAlwaysUtf8) {
@@ -153,6 +153,64 @@ TEST(OutputCutter, ManySmallTextsOfManyTasksAreKeptWithinLimits) {
   EXPECT_EQ(one.bytes + two.bytes, kTexts);
   for (std::uint64_t i = 0; i < kTexts; ++i) cutter.add(0, "y" + mark(3), false);
   EXPECT_EQ(cutter.take(3, true, true).text.size(), kTexts);  // of one task: one text
+}
+
+TEST(OutputCutter, IsReadWhileTheTaskRuns) {
+  OutputCutter cutter(kMark);
+  cutter.add(0, "before" + mark(1) + "one ", false);
+  cutter.add(1, "two ", false);
+  core::OutputPart part = cutter.read(2, 0, false);
+  EXPECT_EQ(part.text, "beforeone two ") << "what a former task left is its, until that is taken";
+  EXPECT_EQ(cutter.take(1, false).text, "before");
+  part = cutter.read(2, 0, false);
+  EXPECT_EQ(part.text, "one two ");
+  EXPECT_EQ(part.end, 8u);
+  cutter.add(0, "three", false);
+  part = cutter.read(2, part.end, false);
+  EXPECT_EQ(part.from, 8u);
+  EXPECT_EQ(part.text, "three");
+  EXPECT_EQ(cutter.read(2, part.end, false).text, "");
+  cutter.add(0, " four" + mark(2) + "next", false);
+  cutter.add(1, mark(2), false);
+  const OutputCutter::Taken taken = cutter.take(2, false, false, &part.end);
+  EXPECT_EQ(taken.text, "one two three four");
+  EXPECT_EQ(taken.unread.from, 13u);
+  EXPECT_EQ(taken.unread.text, " four");
+  EXPECT_EQ(cutter.read(3, 0, false).text, "next");
+}
+
+TEST(OutputCutter, SideBySideEachReadsItsOwn) {
+  OutputCutter cutter(kMark);
+  cutter.add(0, "a1" + mark(1) + "b1" + mark(2) + "a2" + mark(1), false);
+  EXPECT_EQ(cutter.read(1, 0, true).text, "a1a2");
+  EXPECT_EQ(cutter.read(2, 0, true).text, "b1");
+  const std::uint64_t read = 2;
+  EXPECT_EQ(cutter.take(1, false, true, &read).unread.text, "a2");
+}
+
+TEST(OutputCutter, ReadsTheNewestOfMuch) {
+  OutputCutter cutter(kMark);
+  const std::string block(16u << 10, 'x');
+  for (int i = 0; i < 200; ++i) cutter.add(i % 2, block, false);
+  cutter.add(0, "end", false);
+  const core::OutputPart part = cutter.read(1, 5, false);
+  EXPECT_EQ(part.end, 200 * block.size() + 3);
+  EXPECT_EQ(part.text.size(), core::limits::kLiveText);
+  EXPECT_EQ(part.from + part.text.size(), part.end);
+  EXPECT_TRUE(part.text.ends_with("xend"));
+}
+
+TEST(OutputCutter, KeepsLengthsAndWholeCharacters) {
+  OutputCutter cutter(kMark);
+  cutter.add(0, "a\xE2\x82", false);
+  core::OutputPart part = cutter.read(1, 0, false);
+  EXPECT_EQ(part.text, "a");
+  EXPECT_EQ(part.end, 1u) << "the rest of the character may still come";
+  cutter.add(0, "\xAC\x80\xC3", false);
+  part = cutter.read(1, part.end, false);
+  EXPECT_EQ(part.text, "\xE2\x82\xAC?");
+  EXPECT_EQ(part.end, 5u);
+  EXPECT_EQ(cutter.take(1, true, false, &part.end).unread.text, "?");
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/assert.h"
+#include "core/limits.h"
 #include "core/model.h"
 
 namespace treadle::worker {
@@ -17,6 +18,7 @@ constexpr std::size_t kFunctionStruct = 8;
 constexpr std::size_t kResultStruct = 48;
 constexpr std::size_t kReadyStruct = 16;
 constexpr std::size_t kNeedFunctionStruct = 8;
+constexpr std::size_t kProgressStruct = 8;
 constexpr std::size_t kGaveUpMax = 64u << 10;
 constexpr std::size_t kReadAtOnce = 64u << 10;
 
@@ -52,6 +54,7 @@ bool known(std::uint8_t type) {
     case Up::Result:
     case Up::Idle:
     case Up::NeedFunction:
+    case Up::Progress:
     case Up::Started:
     case Up::GaveUp: return true;
   }
@@ -66,6 +69,7 @@ std::pair<std::size_t, std::size_t> body_limits(Up type) {
     case Up::Idle:
     case Up::Started: return {0, 0};
     case Up::NeedFunction: return {kNeedFunctionStruct, kNeedFunctionStruct};
+    case Up::Progress: return {kProgressStruct, kProgressStruct + core::limits::kProgressNote};
     case Up::GaveUp: return {0, kGaveUpMax};
   }
   return {0, 0};
@@ -242,6 +246,13 @@ bool parse_need_function(const UpFrame& frame, std::uint32_t& function) {
   if (frame.body.size() != kNeedFunctionStruct) return false;
   function = get<std::uint32_t>(frame.body, 0);
   return true;
+}
+
+bool parse_progress(const UpFrame& frame, ProgressBody& body) {
+  if (frame.body.size() < kProgressStruct) return false;
+  body.ppm = get<std::int32_t>(frame.body, 0);
+  body.note = frame.body.substr(kProgressStruct);
+  return body.ppm >= -1 && body.ppm <= 1'000'000;
 }
 
 }  // namespace treadle::worker

@@ -23,7 +23,15 @@ inline constexpr std::uint8_t kFlagMemfd = 1;
 inline constexpr std::uint32_t kProtocolVersion = 1;
 
 enum class Down : std::uint8_t { Task = 1, Function = 2, Cancel = 3, Settings = 4, Exit = 5 };
-enum class Up : std::uint8_t { Ready = 129, Result = 130, Idle = 131, NeedFunction = 132, Started = 134, GaveUp = 135 };
+enum class Up : std::uint8_t {
+  Ready = 129,
+  Result = 130,
+  Idle = 131,
+  NeedFunction = 132,
+  Progress = 133,
+  Started = 134,
+  GaveUp = 135,
+};
 
 enum TaskFlag : std::uint32_t { kTaskMarkOutput = 1, kTaskReadsCloudpickle = 2, kTaskConcurrent = 4 };
 enum ResultFlag : std::uint16_t { kResultRecycle = 1 };
@@ -98,9 +106,15 @@ struct ResultBody {
   std::string_view pickle;
 };
 
+struct ProgressBody {
+  std::int32_t ppm = -1;  // parts per million, or -1
+  std::string_view note;
+};
+
 // False: the body is not of the promised shape.
 bool parse_ready(const UpFrame& frame, ReadyBody& body);
 bool parse_result(const UpFrame& frame, ResultBody& body);
 bool parse_need_function(const UpFrame& frame, std::uint32_t& function);
+bool parse_progress(const UpFrame& frame, ProgressBody& body);
 
 }  // namespace treadle::worker

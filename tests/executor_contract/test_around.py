@@ -3,11 +3,12 @@
 import json
 import os
 import pickle
+import struct
 
 import cloudpickle
 import pytest
 
-from harness import ROOT, Zygote
+from harness import CONCURRENT, PROGRESS, RESULT, ROOT, STARTED, Zygote
 
 
 @pytest.fixture(scope="module")
@@ -193,4 +194,126 @@ def test_a_task_that_is_asked_to_end_can_see_it(zygote):
     assert pickle.loads(executor.results(1)[0].data) == [False, True]
     executor.function(2, by_value(lambda: __import__("treadle").current_task().cancelled))
     assert value(executor, number=2) is False, "another task"
+    executor.kill()
+
+
+def progress_of(executor):
+    """(ppm, note) of each PROGRESS frame, and the result that ends them."""
+    told = []
+    while True:
+        kind, seq, body = executor.frame()
+        if kind == RESULT:
+            return told, body
+        assert kind == PROGRESS and seq == executor.seq
+        told.append((struct.unpack_from("<iI", body), body[8:].decode()))
+
+
+def test_a_task_tells_how_far_it_is(zygote):
+    def tells(calls):
+        import treadle
+
+        for call in calls:
+            treadle.progress(*call)
+
+    executor = zygote.spawn()
+    executor.function(1, by_value(tells))
+    executor.tasks(1, [args([(0.25, "loading"), (None,), (1, "é" * 1000)])])
+    told, result = progress_of(executor)
+    assert result.kind == 0
+    assert told == [((250_000, 0), "loading"), ((-1, 0), ""), ((1_000_000, 0), "é" * 512)]
+    for wrong in (1.5, -0.1, float("nan"), "half"):
+        result = executor.run(1, args([(wrong,)]))
+        assert (result.kind, result.type) == (1, "ValueError")
+        assert result.message == f"progress takes a fraction from 0 to 1, or None; it was given {wrong!r}"
+    executor.kill()
+
+
+def test_what_a_task_tells_too_often_is_dropped(zygote):
+    def tells():
+        import time
+
+        import treadle
+
+        for i in range(10_000):
+            treadle.progress(i / 10_000)
+        time.sleep(0.25)
+        treadle.progress(1)
+
+    executor = zygote.spawn()
+    executor.function(1, by_value(tells))
+    for _ in range(2):
+        executor.tasks(1, [args()])
+        told, result = progress_of(executor)
+        assert result.kind == 0
+        assert [ppm for (ppm, _), _ in told[:20]] == [i * 100 for i in range(20)]
+        assert 21 <= len(told) <= 25 and told[-1][0][0] == 1_000_000
+    executor.kill()
+
+
+def test_threads_signal_handlers_and_forks_may_tell_of_progress(zygote):
+    def tells():
+        import os
+        import signal
+        import threading
+
+        import treadle
+
+        stop = threading.Event()
+        signal.signal(signal.SIGALRM, lambda *_: treadle.progress(0.5, "handler"))
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+        threads = [threading.Thread(target=lambda: [treadle.progress(0.1, "thread") for _ in range(3000)]) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        if os.fork() == 0:
+            treadle.progress(0.9, "child")
+            os._exit(0)
+        os.wait()
+        for thread in threads:
+            thread.join()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        return b"x" * 900_000
+
+    executor = zygote.spawn()
+    executor.function(1, by_value(tells))
+    for _ in range(3):
+        executor.tasks(1, [args()])
+        told, result = progress_of(executor)
+        assert result.kind == 0 and pickle.loads(result.data) == b"x" * 900_000
+        assert {note for _, note in told} <= {"thread", "handler"} and len(told) >= 5
+    executor.kill()
+
+
+def test_tasks_side_by_side_tell_each_of_themselves(zygote):
+    async def tells(note):
+        import asyncio
+
+        import treadle
+
+        await asyncio.sleep(0.02)
+        treadle.progress(0.5, note)
+        await asyncio.sleep(0.02)
+
+    executor = zygote.spawn()
+    executor.function(1, by_value(tells))
+    executor.tasks(1, [args("first")])
+    assert executor.frame()[:2] == (STARTED, 1)
+    executor.tasks(1, [args("second")], flags=CONCURRENT)
+    frames = [executor.frame() for _ in range(4)]
+    assert sorted((seq, body[8:]) for kind, seq, body in frames if kind == PROGRESS) == [(1, b"first"), (2, b"second")]
+    executor.kill()
+
+
+def test_values_of_secrets_are_not_in_notes(zygote, tmp_path):
+    def tells():
+        import os
+
+        import treadle
+
+        treadle.progress(0, "with " + os.environ["TOKEN"])
+
+    (tmp_path / "TOKEN").write_text("pa55word")
+    executor = zygote.spawn(surroundings=json.dumps({"secrets": ["TOKEN"]}), secrets_dir=str(tmp_path))
+    executor.function(1, by_value(tells))
+    executor.tasks(1, [args()])
+    assert progress_of(executor)[0] == [((0, 0), "with [secret TOKEN]")]
     executor.kill()

@@ -208,6 +208,8 @@ void DispatcherNode::carry_out(DispatcherEffect& effect) {
     });
   } else if (auto* e = std::get_if<effect::Started>(&effect)) {
     down_the_line([this, items = std::move(e->items)]() mutable { store_.started(std::move(items)); });
+  } else if (auto* e = std::get_if<effect::Live>(&effect)) {
+    down_the_line([this, items = std::move(e->items)]() mutable { store_.report_live(std::move(items)); });
   } else if (auto* e = std::get_if<effect::FetchBody>(&effect)) {
     ask<Payload>(event::BodyFetched{e->digest, away},
                  [this, digest = e->digest](auto done) { store_.get_body(digest, std::move(done)); });

@@ -38,6 +38,7 @@ class StoreLaw {
   void adopt(SessionId to, std::vector<core::Held> batch, Done<std::vector<core::AdoptAnswer>> done);
   void reassert(SessionId to, std::vector<core::ReassertItem> batch, Done<std::vector<core::AdoptAnswer>> done);
   void started(std::vector<core::StartedItem> batch) { store_->started(std::move(batch)); }
+  void report_live(std::vector<core::LiveItem> items) { store_->report_live(std::move(items)); }
   void get_body(Digest digest, Done<core::Payload> done);
 
   // The store began anew: sessions and what was not durable are gone.

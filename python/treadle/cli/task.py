@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from ..client import Client
-from ..errors import RequestRefused
+from ..errors import RequestRefused, TreadleError
 from .loading import newest
 from .output import as_json, say, table
 from .run import report
@@ -37,6 +37,8 @@ def add(verbs: Any, common: argparse.ArgumentParser) -> None:
         one.add_argument("tasks" if many else "task", nargs="+" if many else None, metavar="ID")
         if kind in ("wait", "result"):
             one.add_argument("--timeout", type=float, metavar="SECONDS", help="to wait here; then 124")
+        if kind == "logs":
+            one.add_argument("-f", "--follow", action="store_true", help="what it writes while it runs, until it has ended")
         one.set_defaults(do=do)
 
 
@@ -97,6 +99,12 @@ def do_result(args: argparse.Namespace, client: Client) -> int:
 
 
 def do_logs(args: argparse.Namespace, client: Client) -> int:
+    if args.follow:
+        if args.json:
+            raise TreadleError("--follow prints what the task writes as it is; leave --json out")
+        for text in client._transport.stream(f"/v1/tasks/{args.task}/logs?follow=1"):
+            print(text, end="", flush=True)
+        return 0
     told = client._transport.call("GET", f"/v1/tasks/{args.task}/logs")
     if args.json:
         as_json(told)

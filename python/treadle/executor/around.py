@@ -97,7 +97,7 @@ class CurrentTask:
     def __init__(self, executor):
         self._beside = HERE.get()
         self._executor, self._task = executor, self._beside.identity if self._beside else executor.task
-        identity, self.attempt, self._begun, self._limit_ns = self._task
+        identity, self.attempt, self._begun, self._limit_ns, _ = self._task
         self.id = task_text(identity)
 
     @property
@@ -116,6 +116,55 @@ class CurrentTask:
 
     def __repr__(self):
         return "<treadle task %s, attempt %d>" % (self.id, self.attempt)
+
+
+PROGRESS_NOTE = 1024      # bytes of a note that are kept
+PROGRESS_EACH = 100_000_000   # ns: so often a task may tell how far it is ...
+PROGRESS_BURST = 20       # ... and so many times at once; what is told above that is dropped
+PROGRESS_TASKS = 1024     # whose rations are remembered
+
+
+class Progress:
+    """Sends how far tasks are. It never waits for anything but room in the socket, so it may be called from anywhere."""
+
+    def __init__(self, executor):
+        self.executor = executor
+        self.rations = {}  # seq of a task: how many times it may tell now, and since when that counts
+
+    def tell(self, fraction, note):
+        ppm = -1 if fraction is None else parts_per_million(fraction)
+        executor, beside = self.executor, HERE.get()
+        task = beside.identity if beside else executor.task
+        if task is None or _getpid() != executor.pid or not self.may(task[4]):
+            return
+        text = executor.around.hide(str(note)).encode("utf-8", "backslashreplace")
+        text = text[:PROGRESS_NOTE].decode("utf-8", "ignore").encode("utf-8")
+        frame = HEADER.pack(8 + len(text), MSG_PROGRESS, 0, 0, task[4]) + PAIR.pack(ppm & 0xFFFFFFFF, 0) + text
+        if executor.sending.acquire(False):  # held: by a thread, or by what a signal handler has interrupted
+            try:
+                executor.sock.sendall(frame)
+            finally:
+                executor.sending.release()
+
+    def may(self, seq):
+        if seq not in self.rations and len(self.rations) >= PROGRESS_TASKS:
+            self.rations.clear()
+        now = _now()
+        allowed, since = self.rations.get(seq, (PROGRESS_BURST, now))
+        earned = (now - since) // PROGRESS_EACH
+        allowed = min(PROGRESS_BURST, allowed + earned)
+        self.rations[seq] = max(0, allowed - 1), since + earned * PROGRESS_EACH
+        return allowed > 0
+
+
+def parts_per_million(fraction):
+    try:
+        ppm = int(float(fraction) * 1_000_000 + 0.5)
+    except Exception:  # it is no number, or NaN, or infinite
+        ppm = -1
+    if not 0 <= ppm <= 1_000_000:
+        raise ValueError("progress takes a fraction from 0 to 1, or None; it was given %s" % clip(safe_text(fraction, repr))[:100].decode("utf-8", "replace"))
+    return ppm
 
 
 def task_text(identity):
@@ -138,7 +187,13 @@ class TaskModule:
             now = time.time()
             print(time.strftime("%H:%M:%S", time.gmtime(now)) + ".%03d" % (now % 1 * 1000), *values)
 
-        module.current_task, module.log = current_task, log
+        teller = Progress(executor)
+
+        def progress(fraction=None, note=""):
+            """Tells who looks at the task how far it is: a number from 0 to 1, or None, and a few words."""
+            teller.tell(fraction, note)
+
+        module.current_task, module.log, module.progress = current_task, log, progress
         sys.modules["_treadle_task"] = module  # for our package, where it is installed
 
     def find_spec(self, name, path=None, target=None):

@@ -8,6 +8,7 @@ class Executor:
         self.settings, self.picklers = settings, picklers
         self.pid = _getpid()
         self.sock, self.semaphore = socket.socket(fileno=sock), semaphore
+        self.sending = _thread.allocate_lock()  # a thread that tells of progress may not cut a result in two
         self.stack = io.FileIO(stack, "w")
         self.mark = bytes.fromhex(settings["mark"])
         self.max_result = settings["max_result"]
@@ -19,7 +20,7 @@ class Executor:
         self.frames = collections.deque()
         self.current = None      # whose __main__ is in place
         self.in_user_code = False
-        self.task = self.asked_to_end = None  # (id, attempt, begun, time limit in ns)
+        self.task = self.asked_to_end = None  # (id, attempt, begun, time limit in ns, seq)
         sys.meta_path.append(TaskModule(self))
         self.since_check = 0
         self.cpu = _cpu_now()    # when the last result left
@@ -48,10 +49,11 @@ class Executor:
 
     def send(self, kind, seq, body=b"", flags=0, memfd=-1):
         frame = HEADER.pack(len(body), kind, flags, 0, seq) + body
-        if memfd < 0:
-            return self.sock.sendall(frame)
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [memfd]))]
-        self.sock.sendall(frame[self.sock.sendmsg([frame], rights):])
+        with self.sending:
+            if memfd < 0:
+                return self.sock.sendall(frame)
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [memfd]))]
+            self.sock.sendall(frame[self.sock.sendmsg([frame], rights):])
 
     def read(self):
         """Blocks for bytes, then takes all whole frames out of the buffer; functions go to their table at once."""
@@ -157,7 +159,7 @@ class Executor:
     def run_task(self, seq, body, big):
         begun = _now()
         number, facts, task, attempt, flags, limit_ms = TASK.unpack_from(body)
-        self.task = task, attempt, begun, limit_ms * 1_000_000
+        self.task = task, attempt, begun, limit_ms * 1_000_000, seq
         function = self._function(number, seq)
         if function is not self.current:
             if self.current is not None:

@@ -14,7 +14,7 @@ class Coroutine:
         _, self.facts, task, attempt, _, limit_ms = TASK.unpack_from(body)
         self.seq, self.begun = seq, begun
         self.arguments = body[40:] if big is None else big
-        self.identity = task, attempt, begun, limit_ms * 1_000_000
+        self.identity = task, attempt, begun, limit_ms * 1_000_000, seq
         self.cancelled = self.answered = False
         self.handle = None
 

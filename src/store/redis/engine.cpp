@@ -38,6 +38,7 @@ Engine::Engine(boost::asio::io_context& io, RedisConfig config, const Clock& clo
                  {[this](const Reply& counts) { count(counts); }, [this](FunctionId id) { functions_.erase(id); }}),
       functions_(config_.bodies_bytes),
       body_owners_(kOwnersBytes),
+      live_(core::limits::kLiveKept / partition.of),
       begun_(clock.now()),
       sweep_at_(begun_) {
   topology_->enter();

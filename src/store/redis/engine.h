@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "store/byte_lru.h"
+#include "store/live_table.h"
 #include "store/redis/caller.h"
 #include "store/redis/config.h"
 #include "store/redis/fields.h"
@@ -64,6 +65,9 @@ class Engine final : public Store {
   void cancel(TaskId id, std::string reason, Done<Result<CancelAnswer>> done) override;
   void claim(ClaimRequest request, Done<Result<ClaimAnswer>> done) override;
   void started(std::vector<StartedItem> batch) override;
+  void report_live(std::vector<core::LiveItem> items) override;
+  void live(TaskId id, bool follow, Done<Result<LiveView>> done) override;
+  void on_follow(Callback<void(std::vector<TaskId>)> hint) override;
   void finish(SessionId session, std::vector<FinishItem> batch, Done<Result<std::vector<FinishAnswer>>> done) override;
   void requeue(SessionId session, std::vector<RequeueItem> batch,
                Done<Result<std::vector<RequeueAnswer>>> done) override;
@@ -151,15 +155,18 @@ class Engine final : public Store {
   Submitter submitter_;
   ByteLru<FunctionId, core::Function> functions_;
   ByteLru<Digest, FunctionId, DigestHash> body_owners_;  // where a body was seen last
+  LiveTable live_;                                       // as this process wrote it
   Waiters waiters_;
   bool done_heard_ = false;                 // treadle:done is subscribed, or being so
   bool done_confirmed_ = false;             // so that what is read from now on misses no end
   std::unordered_set<TaskId> ended_hints_;  // waited for, and said to have ended
   std::vector<std::string> foreign_;        // ids that a hint named and that none of our gateways made
   std::vector<AdoptItem> revoke_hints_;
+  std::vector<TaskId> follow_hints_;
   std::unordered_map<SessionId, std::uint64_t> sessions_;  // opened here, and Home::moves() at that time
   Callback<void()> work_hint_;
   Callback<void(std::vector<AdoptItem>)> revoke_hint_;
+  Callback<void(std::vector<TaskId>)> follow_hint_;
   bool hungry_ = false;                  // a claim found its queues empty
   bool work_heard_ = false;              // somebody said since the last claim was sent that there is work
   Instant work_due_ = Instant::never();  // a delayed task is due then

@@ -11,6 +11,7 @@ constexpr Duration kBackstop = 1s;         // between two reads of all that is w
 constexpr std::size_t kMaxForeign = 1024;  // named ids that wait to be looked at; what is dropped was a hint
 constexpr const char* kDone = "treadle:done";
 constexpr const char* kControl = "treadle:ctl";
+constexpr const char* kFollow = "treadle:follow";
 constexpr const char* kTasks = "tasks";
 constexpr std::size_t kVersionAt = 14;  // of the digit of a UUID's text that tells its version; our gateways make 7
 
@@ -36,6 +37,9 @@ void Engine::hear(std::string_view channel, std::string_view message) {
     work_heard_ = true;
     const bool ours = message.size() > kVersionAt && message[kVersionAt] == '7';
     if (!ours && foreign_.size() < kMaxForeign) foreign_.emplace_back(message);
+  } else if (channel == kFollow) {
+    const auto task = TaskId::parse(message);
+    if (task && is_ours(task) && follow_hints_.size() < core::limits::kMaxFollowed) follow_hints_.push_back(*task);
   } else if (channel == kControl) {
     const auto session = SessionId::parse(next_word(message));
     const auto task = TaskId::parse(next_word(message));
@@ -59,6 +63,11 @@ void Engine::on_revoke(Callback<void(std::vector<AdoptItem>)> hint) {
   home_.subscribe(kControl, [](Result<void>) {});  // refused or late: renewals bring the same
 }
 
+void Engine::on_follow(Callback<void(std::vector<TaskId>)> hint) {
+  follow_hint_ = std::move(hint);
+  home_.subscribe(kFollow, [](Result<void>) {});  // refused or late: output comes when the task has ended
+}
+
 bool Engine::serve_hints(Instant now) {
   bool ran = false;
   if (hungry_ && (work_heard_ || now >= work_due_)) {
@@ -75,6 +84,10 @@ bool Engine::serve_hints(Instant now) {
       revoke_hint_(std::move(attempts));
       ran = true;
     }
+  }
+  if (!follow_hints_.empty() && follow_hint_) {
+    follow_hint_(std::exchange(follow_hints_, {}));
+    ran = true;
   }
   if (!foreign_.empty()) enter_foreign();
   return ran;

@@ -212,6 +212,24 @@ void Partitioned::started(std::vector<StartedItem> batch) {
   }
 }
 
+void Partitioned::report_live(std::vector<core::LiveItem> items) {
+  std::vector<std::vector<core::LiveItem>> parts(count());
+  for (core::LiveItem& item : items) parts[number_of(item.report.attempt.task)].push_back(std::move(item));
+  for (unsigned p = 0; p < count(); ++p) {
+    if (!parts[p].empty()) engines_[p]->report_live(std::move(parts[p]));
+  }
+}
+
+void Partitioned::live(TaskId id, bool follow, Done<Result<LiveView>> done) {
+  engine_of(id).live(id, follow, std::move(done));
+}
+
+void Partitioned::on_follow(Callback<void(std::vector<TaskId>)> hint) {
+  auto shared = std::make_shared<Callback<void(std::vector<TaskId>)>>(std::move(hint));
+  for (const auto& engine : engines_)
+    engine->on_follow([shared](std::vector<TaskId> tasks) { (*shared)(std::move(tasks)); });
+}
+
 // ---- figures and hosting ----
 
 Counters Partitioned::counters() const {

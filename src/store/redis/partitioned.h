@@ -35,6 +35,9 @@ class Partitioned final : public Store {
   void cancel(TaskId id, std::string reason, Done<Result<CancelAnswer>> done) override;
   void claim(ClaimRequest request, Done<Result<ClaimAnswer>> done) override;
   void started(std::vector<StartedItem> batch) override;
+  void report_live(std::vector<core::LiveItem> items) override;
+  void live(TaskId id, bool follow, Done<Result<LiveView>> done) override;
+  void on_follow(Callback<void(std::vector<TaskId>)> hint) override;
   void finish(SessionId session, std::vector<FinishItem> batch, Done<Result<std::vector<FinishAnswer>>> done) override;
   void requeue(SessionId session, std::vector<RequeueItem> batch,
                Done<Result<std::vector<RequeueAnswer>>> done) override;
