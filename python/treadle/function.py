@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 # Of docs/api.md: what the server knows as options, and what belongs to a call beside them.
-_OPTIONS = ("delivery", "max_attempts", "time_limit", "retries", "retry_delay", "priority", "queue", "isolation")
+_OPTIONS = (
+    *("delivery", "max_attempts", "time_limit", "retries", "retry_delay", "priority", "queue", "isolation"),
+    *("memory_limit", "cpu_limit", "file_limit", "process_limit", "output_limit", "result_limit"),
+    *("env", "secrets", "requirements"),
+)
 _OF_CALL = ("delay", "queue_ttl", "group")
 
 

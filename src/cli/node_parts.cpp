@@ -67,7 +67,8 @@ Result<void> Node::start_pool() {
     TRY(auto interpreter, worker::ask_interpreter(python));
     pool.interpreters.push_back({.python = interpreter.path,
                                  .preload = options_.executors.preload,
-                                 .threads_per_executor = std::max(1, usable_cpus() / options_.executors.slots)});
+                                 .threads_per_executor = std::max(1, usable_cpus() / options_.executors.slots),
+                                 .version = interpreter.version()});
     interpreters_.push_back(std::move(interpreter));
   }
   pool.worker_id = to_string(worker_id_);
@@ -75,6 +76,8 @@ Result<void> Node::start_pool() {
   pool.secrets_dir = absolute(options_.executors.secrets_dir);
   pool.paths = module_paths(options_.executors.paths, pool.cwd);
   pool.max_result = options_.http.max_payload;
+  const ExecutorOptions& o = options_.executors;
+  pool.environments = {absolute(o.env_cache), absolute(o.wheelhouse), o.env_cache_size};
   TRY(pool_, worker::ExecutorPool::start(std::move(pool)));
   return {};
 }

@@ -163,6 +163,20 @@ void add_executors(Form& form) {
       ->envname("TREADLE_SECRETS_DIR")
       ->check(CLI::ExistingDirectory);
   form.app
+      .add_option("--env-cache", o.env_cache,
+                  "folder for environments that are built for functions with requirements (default: "
+                  "~/.cache/treadle/environments)")
+      ->envname("TREADLE_ENV_CACHE");
+  form.app
+      .add_option("--env-cache-size", o.env_cache_size,
+                  "bytes that they may have together; the least recently used go (default: 10 GiB)")
+      ->envname("TREADLE_ENV_CACHE_SIZE");
+  form.app
+      .add_option("--wheelhouse", o.wheelhouse,
+                  "folder of wheels from which requirements are installed; no index is asked")
+      ->envname("TREADLE_WHEELHOUSE")
+      ->check(CLI::ExistingDirectory);
+  form.app
       .add_option("--async-slots", o.async_slots,
                   "tasks of one async function that run side by side in one Python process, which takes one slot")
       ->check(CLI::Range(std::size_t{1}, core::kAsyncSlotsMax))

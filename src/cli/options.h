@@ -52,6 +52,9 @@ struct ExecutorOptions {
   std::string cwd;                              // "": this process's
   std::string secrets_dir;                      // "": none
   std::size_t async_slots = core::kAsyncSlots;  // tasks of a coroutine function side by side in one executor
+  std::string env_cache;                        // of environments of requirements; "": in the user's cache
+  std::uint64_t env_cache_size = core::limits::kEnvironmentCache;
+  std::string wheelhouse;  // "": packages come from the index that pip or uv is configured for
   // When an executor is replaced; 0: never for it.
   std::uint64_t tasks_each = core::limits::kExecutorTasks;
   double age_s = std::chrono::duration<double>(core::limits::kExecutorAge).count();

@@ -228,6 +228,9 @@ std::string advice(const std::string& kind) {
        "It killed its Python process each time. Run it by hand with the same arguments, outside of the service."},
       {"Cancelled", "Somebody asked for it. Submit it again if that was a mistake."},
       {"Expired", "It waited longer than queue_ttl. Add workers, or let it wait longer."},
+      {"EnvironmentFailed",
+       "What it needs around it is not there: the message says what. Of requirements the output above is the log of "
+       "their build."},
       {"DeserializeFailed",
        "Body or arguments cannot be loaded there: is every module that they name installed for the workers (--python, "
        "--path)?"},

@@ -60,4 +60,23 @@ std::string_view surroundings_of(std::string_view text) {
   return text.substr(0, text.size() - 1);  // without the brace that closes the whole
 }
 
+// Quotes inside a JSON text are escaped, so that this name cannot be a part of one.
+std::string_view requirements_of(std::string_view surroundings) {
+  constexpr std::string_view kName = R"("requirements":)";
+  const std::size_t at = surroundings.find(R"("requirements":[)");
+  if (at == std::string_view::npos) return {};
+  surroundings.remove_prefix(at + kName.size());
+  bool inside = false;
+  for (std::size_t i = 0; i < surroundings.size(); ++i) {
+    if (inside && surroundings[i] == '\\') {
+      ++i;
+    } else if (surroundings[i] == '"') {
+      inside = !inside;
+    } else if (!inside && surroundings[i] == ']') {
+      return surroundings.substr(0, i + 1);
+    }
+  }
+  return {};
+}
+
 }  // namespace treadle::core

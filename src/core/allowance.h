@@ -27,5 +27,7 @@ std::string to_text(const Allowance& allowance, std::string_view surroundings = 
 // Reads what to_text wrote. A text with anything else in it (of another version) gives the limits that it names.
 Allowance allowance_of(std::string_view text);
 std::string_view surroundings_of(std::string_view text);  // "" if there are none
+// The list of its requirements, as JSON text; "" if there are none.
+std::string_view requirements_of(std::string_view surroundings);
 
 }  // namespace treadle::core

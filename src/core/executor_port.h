@@ -36,7 +36,7 @@ enum class ExecutorNo : std::uint32_t {};
 // What an executor is fit for. Tasks go only to an executor of an equal key.
 struct ExecutorKey {
   std::uint32_t interpreter = 0;  // index into the worker's list of --python
-  std::string environment;        // hash of the requirements; "" = the worker's own
+  std::string environment;        // its requirements, as a JSON list; "" = the worker's own
   Isolation isolation = Isolation::Reuse;
   std::uint64_t memory_limit = 0;  // bytes of its own; 0 = none
   Allowance allowance;
@@ -120,11 +120,18 @@ struct ReadOutput {
   std::uint64_t from = 0;
 };
 
+// Makes an environment with these requirements for an interpreter, unless it is there. Answered by one
+// EnvironmentBuilt, some time later; there is one at a time.
+struct BuildEnvironment {
+  std::uint32_t interpreter = 0;
+  std::string environment;
+};
+
 }  // namespace command
 
 using ExecutorCommand = std::variant<command::Spawn, command::SendFunction, command::SendTask, command::Recall,
                                      command::CancelTask, command::Signal, command::DumpStack, command::Kill,
-                                     command::Exit, command::Measure, command::ReadOutput>;
+                                     command::Exit, command::Measure, command::ReadOutput, command::BuildEnvironment>;
 
 // Which pickler made a result, by its number on the wire.
 enum class MadeBy : std::uint8_t { Nothing = 0, Pickle = 1, Dill = 2, Cloudpickle = 3, SafeText = 4 };
@@ -225,7 +232,14 @@ struct ExecutorDied {
 
 struct SpawnFailed {
   ExecutorNo no{};
-  std::string text;  // one sentence
+  std::string text;               // one sentence
+  bool environment_gone = false;  // it was evicted
+};
+
+struct EnvironmentBuilt {
+  std::string why;         // it could not be, in one sentence; "" = it is there
+  std::string log;         // the end of what the builder said
+  bool try_again = false;  // nobody's fault
 };
 
 // The interpreter's warm process could not start or died. Spawns that waited for it have failed; the next Spawn tries
@@ -237,8 +251,9 @@ struct ZygoteFailed {
 
 }  // namespace event
 
-using ExecutorEvent = std::variant<event::TaskDone, event::ExecutorReady, event::ExecutorIdle, event::NeedFunction,
-                                   event::TaskStarted, event::TaskProgress, event::OutputRead, event::Recalled,
-                                   event::Measured, event::ExecutorDied, event::SpawnFailed, event::ZygoteFailed>;
+using ExecutorEvent =
+    std::variant<event::TaskDone, event::ExecutorReady, event::ExecutorIdle, event::NeedFunction, event::TaskStarted,
+                 event::TaskProgress, event::OutputRead, event::Recalled, event::Measured, event::ExecutorDied,
+                 event::SpawnFailed, event::ZygoteFailed, event::EnvironmentBuilt>;
 
 }  // namespace treadle::core

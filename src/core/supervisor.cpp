@@ -81,7 +81,7 @@ SupervisorView Supervisor::view() const {
   SupervisorView view;
   view.slots = slots_;
   view.slots_used = static_cast<std::uint32_t>(busy_.size());
-  view.waiting = ready_.size() + needing_body_;
+  view.waiting = ready_.size() + needing_body_ + needing_environment_;
   view.piped = piped_;
   view.held = works_.size();
   view.unsettled = outcomes_.items();

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -195,7 +196,7 @@ class Supervisor {
   const Census& census() const;
   bool may_spawn() const;
   Executor& spawn(const ExecutorKey& key);
-  void start_failed(const std::string& why);
+  void start_failed(const ExecutorKey& key, const std::string& why);
   void keep_warm();
   void retire(Executor& executor);
   void settle_place(Executor& executor);
@@ -229,6 +230,22 @@ class Supervisor {
   void look_at_followed();
   void take_output(Work& work, OutputPart part);
   void show(Work& work);
+
+  // supervisor_environment.cpp: requirements
+  struct Environment {
+    enum class State : std::uint8_t { Unknown, Wanted, Ready, Failed };
+    State state = State::Unknown;
+    std::string why, log;  // of a failed one
+    Instant try_at;        // of a failed one: it may be built again then
+    std::vector<Token> waiting;
+  };
+  bool awaits_environment(Work& work);
+  void build_next();
+  void on(event::EnvironmentBuilt& e);
+  void environment_failed(const ExecutorKey& key, std::string why, std::string log);
+  void environment_gone(const ExecutorKey& key);
+  void release_waiting(Environment& one);
+  void end_without_environment(Work& work, const Environment& one);
 
   // supervisor_kill.cpp: time limits, cancel, drain
   void recall(Executor& executor, std::size_t count);
@@ -273,10 +290,14 @@ class Supervisor {
   WorkTable works_;
   FunctionCache functions_;
   OutcomeBuffer outcomes_;
-  std::deque<Work*> ready_;       // oldest first, roughly
-  std::size_t needing_body_ = 0;  // works that are NeedsBody
-  std::size_t piped_ = 0;         // works that are Piped
-  RunMean mean_;                  // of all tasks of this worker
+  std::deque<Work*> ready_;                                                    // oldest first, roughly
+  std::size_t needing_body_ = 0;                                               // works that are NeedsBody
+  std::size_t piped_ = 0;                                                      // works that are Piped
+  std::size_t needing_environment_ = 0;                                        // works that are NeedsEnvironment
+  std::map<std::pair<std::uint32_t, std::string>, Environment> environments_;  // by interpreter and requirements
+  std::deque<ExecutorKey> to_build_;  // the first one is being built, if any is
+  bool building_ = false;
+  RunMean mean_;  // of all tasks of this worker
 
   // Executors.
   std::unordered_map<std::uint32_t, std::unique_ptr<Executor>> executors_;

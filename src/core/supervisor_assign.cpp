@@ -134,6 +134,7 @@ ExecutorKey Supervisor::key_for(const Work& work) const {
   key.memory_limit = work.attempt.memory_limit;
   key.allowance = work.attempt.allowance;
   key.surroundings = work.attempt.surroundings;
+  key.environment = requirements_of(key.surroundings);
   const PayloadFacts& body = work.function->body.facts;
   const PayloadFacts& args = work.attempt.args.facts;
   for (std::size_t i = 0; i < info_.pythons.size(); ++i) {
@@ -184,8 +185,9 @@ void Supervisor::send(Executor& executor, Work& work) {
 }
 
 void Supervisor::make_ready(Work& work, bool first) {
-  work.place = Place::Ready;
   work.executor = nullptr;
+  if (awaits_environment(work)) return;
+  work.place = Place::Ready;
   first ? ready_.push_front(&work) : ready_.push_back(&work);
 }
 
@@ -202,8 +204,12 @@ void Supervisor::take_out_of_queue(Work& work) {
     ready_.erase(std::find(ready_.begin(), ready_.end(), &work));
     return;
   }
-  std::erase(work.function->waiting, &work);
-  --needing_body_;
+  if (work.place == Place::NeedsEnvironment) {
+    --needing_environment_;
+  } else {
+    std::erase(work.function->waiting, &work);
+    --needing_body_;
+  }
   work.place = Place::Ready;
 }
 

@@ -25,7 +25,7 @@ void Supervisor::on(event::ExecutorDied& e) {
   if (!executor) return;
   ++counters_.deaths;
   if (!e.was_ready && executor->state == Executor::State::Starting && !e.guard_lost) {
-    start_failed(e.gave_up.empty() ? "an executor ended before it was ready" : e.gave_up);
+    start_failed(executor->key, e.gave_up.empty() ? "an executor ended before it was ready" : e.gave_up);
   }
   end_unfinished(*executor, e);
   gone(*executor);

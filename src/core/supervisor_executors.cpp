@@ -57,8 +57,9 @@ Executor& Supervisor::spawn(const ExecutorKey& key) {
   return executor;
 }
 
-void Supervisor::start_failed(const std::string& why) {
+void Supervisor::start_failed(const ExecutorKey& key, const std::string& why) {
   ++counters_.start_failures;
+  if (!key.environment.empty()) return environment_failed(key, "no process comes up in its environment: " + why, {});
   ++start_failures_;
   if (start_failures_ < limits::kExecutorStartFailures) {
     trail("executor.start_failed", "why=\"" + why + "\"");
@@ -258,7 +259,11 @@ void Supervisor::on(event::Recalled& e) {
 void Supervisor::on(event::SpawnFailed& e) {
   Executor* executor = find(e.no);
   if (!executor) return;
-  start_failed(e.text);
+  if (e.environment_gone) {
+    environment_gone(executor->key);
+  } else {
+    start_failed(executor->key, e.text);
+  }
   gone(*executor);
 }
 

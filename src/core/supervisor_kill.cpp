@@ -115,11 +115,11 @@ void Supervisor::kill_tree(Executor& executor) {
 
 void Supervisor::drain_waiting() {
   for (Work* work : std::exchange(ready_, {})) give_back(*work, GiveBack::Unstarted);
-  std::vector<Work*> bodiless;
+  std::vector<Work*> lacking;
   works_.each([&](Work& work) {
-    if (work.place == Place::NeedsBody) bodiless.push_back(&work);
+    if (work.place == Place::NeedsBody || work.place == Place::NeedsEnvironment) lacking.push_back(&work);
   });
-  for (Work* work : bodiless) {
+  for (Work* work : lacking) {
     take_out_of_queue(*work);
     give_back(*work, GiveBack::Unstarted);
   }

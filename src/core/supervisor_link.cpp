@@ -93,7 +93,7 @@ void Supervisor::take_registration(const DispatcherMessage& message) {
 void Supervisor::give_back_unsure() {
   std::vector<Work*> unsure;
   works_.each([&](Work& work) {
-    const bool waits = work.place == Place::Ready || work.place == Place::NeedsBody;
+    const bool waits = work.place != Place::Piped && work.place != Place::Ended;
     if (waits && work.at_most_once()) unsure.push_back(&work);
   });
   for (Work* work : unsure) {
@@ -266,7 +266,8 @@ Supervisor::Credit Supervisor::credit() const {
     }
     room += prefetch_for(mean_, executor->begun == Instant::never() ? Duration{0} : now_ - executor->begun);
   }
-  const auto waiting = static_cast<std::uint32_t>(ready_.size() + needing_body_);
+  const std::size_t too_many = needing_environment_ - std::min(needing_environment_, limits::kAwaitEnvironment);
+  const auto waiting = static_cast<std::uint32_t>(ready_.size() + needing_body_ + too_many);
   const std::uint32_t beyond =
       (waiting > free ? waiting - free : 0) + static_cast<std::uint32_t>(piped_) - used - beside;
   return {free > waiting ? free - waiting : 0, room > beyond ? room - beyond : 0};

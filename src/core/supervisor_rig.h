@@ -285,11 +285,13 @@ class Rig {
     supervisor.step(now, ExecutorEvent{read}, effects);
     answered_ = true;
   }
+  void run(command::BuildEnvironment& c, SupervisorEffects&) { builds.push_back(c.environment); }
   FakeExecutor& at(ExecutorNo no) { return executors[static_cast<std::uint32_t>(no)]; }
   bool answered_ = false;
 
  public:
   event::Measured measured;                      // what every executor is found to use
+  std::vector<std::string> builds;               // environments that were to be built
   std::map<std::uint64_t, std::string> written;  // output of the task of this seq, in whatever executor
 };
 

@@ -14,10 +14,11 @@ struct CachedFunction;
 struct Executor;
 
 enum class Place : std::uint8_t {
-  NeedsBody,  // its function has been asked for; holds no slot
-  Ready,      // waits for a slot
-  Piped,      // sent to an executor; the first one there is the one that runs
-  Ended,      // outcome or give-back is there, and not settled yet
+  NeedsBody,         // its function has been asked for; holds no slot
+  NeedsEnvironment,  // is being built; holds no slot
+  Ready,             // waits for a slot
+  Piped,             // sent to an executor; the first one there is the one that runs
+  Ended,             // outcome or give-back is there, and not settled yet
 };
 
 enum class Revoked : std::uint8_t { No, IfNotBegun, Kill };

@@ -90,6 +90,7 @@ class World {
   void obey(const command::Exit& c);
   void obey(const command::Measure&) {}
   void obey(const command::ReadOutput&) {}
+  void obey(const command::BuildEnvironment&) {}
   void obey(const command::CancelTask& c);
   void next(std::uint32_t no);
   bool drops_what_was_recalled(std::uint32_t no, Process& process);

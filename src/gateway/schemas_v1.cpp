@@ -28,6 +28,7 @@ constexpr std::string_view kFunctions = R"json({
     "output_limit": {"type": "integer", "minimum": 1, "maximum": 1099511627776, "description": "Bytes that it may write to stdout and stderr, together."},
     "env": {"type": "object", "additionalProperties": {"type": "string"}, "description": "Environment variables; those of a call take the place of its function's."},
     "secrets": {"type": "array", "items": {"type": "string"}, "description": "Names of files in the worker's --secrets-dir, whose contents its calls find in environment variables of these names. The values are never sent, stored or shown."},
+    "requirements": {"type": "array", "maxItems": 64, "items": {"type": "string", "minLength": 1, "maxLength": 256}, "description": "What pip or uv is to install, such as numpy==1.26.4: its calls run in an environment that each worker builds once."},
     "result_limit": {"type": "integer", "minimum": 1, "maximum": 134217728, "description": "Bytes of its pickled result; over it the call is FAILED ResultTooLarge."}
   },
   "examples": [{"delivery": "at_most_once", "time_limit": 60}]

@@ -1,6 +1,8 @@
 #include "gateway/surroundings.h"
 
 #include <algorithm>
+#include <string>
+#include <vector>
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -41,6 +43,32 @@ bool is_list_of_names(const json::array& names) {
   });
 }
 
+// A line for pip or uv that cannot be taken for one of their flags.
+bool is_requirement(std::string_view text) {
+  const auto printable = [](char c) { return static_cast<unsigned char>(c) >= ' ' && c != 0x7F; };
+  return !text.empty() && text.size() <= limits::kMaxRequirement && text[0] != '-' && text[0] != ' ' &&
+         std::all_of(text.begin(), text.end(), printable);
+}
+
+// In one order and each once: equal ones are one environment.
+json::array requirements_of(const json::array& given, FieldReader& fields) {
+  std::vector<std::string> all;
+  bool sound = given.size() <= limits::kMaxRequirements;
+  for (const json::value& one : given) {
+    const json::string* text = one.if_string();
+    sound = sound && text && is_requirement(view(*text));
+    if (sound) all.emplace_back(view(*text));
+  }
+  if (!sound)
+    fields.wrong("requirements",
+                 "a list of at most " + std::to_string(limits::kMaxRequirements) +
+                     " texts such as \"numpy==1.26.4\", none of which begins with '-' or is longer than " +
+                     std::to_string(limits::kMaxRequirement) + " bytes");
+  std::sort(all.begin(), all.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
+  return json::array(all.begin(), all.end());
+}
+
 json::object parsed(std::string_view surroundings) {
   return surroundings.empty() ? json::object() : json::parse(surroundings).as_object();
 }
@@ -63,10 +91,13 @@ std::string read_surroundings(FieldReader& fields) {
                    "a list of names of letters, digits and '_' that do not begin with a digit or with TREADLE_");
     all["secrets"] = *secrets;
   }
+  if (const json::array* requirements = fields.array("requirements"); requirements && !requirements->empty())
+    all["requirements"] = requirements_of(*requirements, fields);
   if (all.empty()) return {};
   std::string text = json::serialize(all);
   if (text.size() > limits::kMaxSurroundings)
-    fields.wrong("env", "shorter: with \"secrets\" at most " + std::to_string(limits::kMaxSurroundings) +
+    fields.wrong("env", "shorter: with \"secrets\" and \"requirements\" at most " +
+                            std::to_string(limits::kMaxSurroundings) +
                             " bytes; send large data as an argument, or by reference");
   return text;
 }
@@ -85,6 +116,7 @@ std::string join_surroundings(std::string_view of_function, std::string_view of_
     for (const json::value& name : secrets->get_array())
       if (std::find(to.begin(), to.end(), name) == to.end()) to.push_back(name);
   }
+  if (const json::value* requirements = more.if_contains("requirements")) all["requirements"] = *requirements;
   return json::serialize(all);
 }
 

@@ -1,5 +1,6 @@
-// What a function finds around it: environment variables, and secrets by name. As one JSON text it travels with each
-// task (core/allowance.h): {"env":{"MODE":"fast"},"secrets":["DB_PASSWORD"]}.
+// What a function finds around it: environment variables, secrets by name, and packages that it requires. As one JSON
+// text it travels with each task (core/allowance.h):
+// {"env":{"MODE":"fast"},"secrets":["DB_PASSWORD"],"requirements":["numpy"]}.
 #pragma once
 
 #include <string>
@@ -10,11 +11,12 @@
 
 namespace treadle::gateway {
 
-// Of the fields "env" and "secrets"; "" if there are none. What is wrong with them is told to `fields`.
+// Of the fields "env", "secrets" and "requirements"; "" if there are none. What is wrong with them is told to `fields`.
 std::string read_surroundings(FieldReader& fields);
-// Variables of the call take the place of equal ones of its function; it gets the secrets of both.
+// Variables of the call take the place of equal ones of its function; it gets the secrets of both,
+// and the requirements of the call if it has any.
 std::string join_surroundings(std::string_view of_function, std::string_view of_call);
-// Writes the two as members, if they are there.
+// Writes them as members, if they are there.
 void write_surroundings(JsonWriter& to, std::string_view surroundings);
 
 }  // namespace treadle::gateway

@@ -23,7 +23,8 @@ using core::ExecutorNo;
 namespace command = core::command;
 namespace event = core::event;
 
-constexpr Duration kForkTakes = 5s;  // at most, by a zygote that is ready
+constexpr Duration kForkTakes = 5s;                // at most, by a zygote that is ready
+constexpr std::uint32_t kFirstBuilder = 1u << 31;  // numbers that the core does not reach
 
 // The first byte of every mark; of a start mark it is 0x7F. No text ends in either, so the end of a text is never held
 // back as the possible beginning of a mark, and stdout and stderr keep the order in which they came.
@@ -62,7 +63,7 @@ Result<void*> ExecutorPool::begin() {
   epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_) return fail(Code::Internal, std::string("no epoll instance: ") + std::strerror(errno));
   TRY([[maybe_unused]] auto guard, start_guard());
-  TRY([[maybe_unused]] auto zygote, zygote_for(0));
+  TRY([[maybe_unused]] auto zygote, zygote_for({}));
   return nullptr;
 }
 
@@ -87,18 +88,30 @@ void ExecutorPool::watch(int fd, std::uint64_t tag, std::uint32_t what) {
   }
 }
 
-// The number of a zygote of this interpreter that is ready or on its way.
-Result<std::uint32_t> ExecutorPool::zygote_for(std::uint32_t interpreter) {
-  if (interpreter >= options_.interpreters.size()) {
-    return fail(Code::Invalid, "there is no interpreter number " + std::to_string(interpreter));
+// The number of a zygote of this interpreter and environment that is ready or on its way. Missing: the environment is
+// not there (any more).
+Result<std::uint32_t> ExecutorPool::zygote_for(const ZygoteKey& key) {
+  if (key.interpreter >= options_.interpreters.size()) {
+    return fail(Code::Invalid, "there is no interpreter number " + std::to_string(key.interpreter));
   }
   if (!guard_) {
     TRY([[maybe_unused]] auto started, start_guard());
   }
-  Zygote& zygote = zygotes_[interpreter];
-  if (zygote.no != 0) return zygote.no;
-  ZygoteOptions what = options_.interpreters[interpreter];
+  if (const auto known = zygotes_.find(key); known != zygotes_.end() && known->second.no != 0) {
+    if (!known->second.stopped) {
+      known->second.used = last_turn_;
+      return known->second.no;
+    }
+  }
+  ZygoteOptions what = options_.interpreters[key.interpreter];
   what.paths = options_.paths;
+  if (!key.environment.empty()) {
+    const std::string name = environments_.name_of(what, key.environment);
+    if (!environments_.is_there(name)) return fail(Code::NotFound, "its environment is not there");
+    what.python = environments_.python_of(name);
+    what.lock = environments_.lock_of(name);
+    stop_an_idle_environment();
+  }
   const std::string spec = zygote_spec(what, current_environment(), options_.cwd);
   std::string packet = make_packet(GuardPacket::StartZygote, last_zygote_ + 1, 0, spec);
   if (packet.size() > kMaxPacket) {
@@ -109,12 +122,32 @@ Result<std::uint32_t> ExecutorPool::zygote_for(std::uint32_t interpreter) {
   fds.push_back(make_memfd("treadle-executor", source_, true));
   if (!fds[0]) return fail(Code::Internal, std::string("no memory for the executor's source: ") + std::strerror(errno));
   guard_->send(std::move(packet), std::move(fds));
-  zygote = {++last_zygote_, 0, {}};
+  Zygote& zygote = zygotes_[key];
+  zygote = {++last_zygote_, 0, {}, last_turn_, false};
   return zygote.no;
 }
 
-std::string ExecutorPool::settings_of(ExecutorNo no, const core::ExecutorKey& key, const Mark& mark) const {
+// Warm processes of environments are kept for limits::kEnvironmentZygotes at most, as far as nothing below them runs.
+void ExecutorPool::stop_an_idle_environment() {
+  std::map<Instant, std::pair<const ZygoteKey, Zygote>*> idle;
+  std::size_t count = 0;
+  for (auto& item : zygotes_) {
+    if (item.first.environment.empty() || item.second.no == 0 || item.second.stopped) continue;
+    ++count;
+    const bool used = std::any_of(executors_.begin(), executors_.end(),
+                                  [&](const auto& executor) { return executor.second.zygote == item.first; });
+    if (!used) idle[item.second.used] = &item;
+  }
+  if (count < core::limits::kEnvironmentZygotes || idle.empty()) return;
+  Zygote& oldest = idle.begin()->second->second;
+  oldest.stopped = true;
+  guard_->send(make_packet(GuardPacket::StopZygote, oldest.no, 0));
+}
+
+std::string ExecutorPool::settings_of(ExecutorNo no, const core::ExecutorKey& key, const Mark& mark,
+                                      const std::string& build) const {
   json::object settings;
+  if (!build.empty()) settings["build"] = json::parse(build);
   settings["worker_id"] = options_.worker_id;
   settings["executor"] = number(no);
   settings["paths"] = json::value_from(options_.paths);
@@ -137,29 +170,50 @@ void ExecutorPool::run(const core::ExecutorCommand& command, Events& events) {
 }
 
 void ExecutorPool::run_one(const command::Spawn& command, Events& events) {
-  const auto failed = [&](std::string text) { events.emplace_back(event::SpawnFailed{command.no, std::move(text)}); };
-  if (!command.key.environment.empty()) return failed("this worker does not build environments");
-  const auto zygote = zygote_for(command.key.interpreter);
-  if (!zygote) return failed(zygote.error().message);
+  const auto launched = launch(command.no, command.key, {command.key.interpreter, command.key.environment}, {});
+  if (launched) return;
+  const Error& error = launched.error();
+  events.emplace_back(event::SpawnFailed{command.no, error.message, error.code == Code::NotFound});
+}
+
+// A builder is a child of the interpreter's zygote, as an executor is, but runs no tasks: what it writes is the log.
+void ExecutorPool::run_one(const command::BuildEnvironment& command, Events& events) {
+  core::ExecutorKey key;
+  key.interpreter = command.interpreter;
+  if (command.interpreter >= options_.interpreters.size())
+    return void(events.emplace_back(event::EnvironmentBuilt{"there is no such interpreter", {}, false}));
+  const std::string name = environments_.name_of(options_.interpreters[command.interpreter], command.environment);
+  const auto launched = launch(ExecutorNo{kFirstBuilder + builders_++}, key, {command.interpreter, {}},
+                               environments_.job(name, command.environment));
+  if (!launched) return void(events.emplace_back(event::EnvironmentBuilt{launched.error().message, {}, false}));
+  (*launched)->builds = name;
+  build_ends_by_ = last_turn_ + core::limits::kEnvironmentBuild;
+}
+
+Result<ExecutorPool::Executor*> ExecutorPool::launch(ExecutorNo id, const core::ExecutorKey& key, const ZygoteKey& from,
+                                                     const std::string& build) {
+  TRY(const std::uint32_t zygote, zygote_for(from));
   Mark mark;
-  if (::getrandom(mark.data(), mark.size(), 0) != static_cast<ssize_t>(mark.size())) return failed("no random bytes");
+  if (::getrandom(mark.data(), mark.size(), 0) != static_cast<ssize_t>(mark.size()))
+    return fail(Code::Internal, "no random bytes");
   mark[0] = kMarkBegins;
   ExecutorChannel::TheirEnds theirs;
-  auto channel = ExecutorChannel::make(command.no, mark, options_.max_result, theirs);
-  if (!channel) return failed(std::string("no descriptors for an executor: ") + std::strerror(errno));
+  auto channel = ExecutorChannel::make(id, mark, options_.max_result, theirs);
+  if (!channel) return fail(Code::Internal, std::string("no descriptors for an executor: ") + std::strerror(errno));
 
-  const std::uint32_t no = number(command.no);
-  const std::string settings = settings_of(command.no, command.key, mark);
+  const std::uint32_t no = number(id);
+  const std::string settings = settings_of(id, key, mark, build);
   channel->settings(settings);
   watch(channel->socket(), tag_of(kSocket, no), EPOLLIN);
   watch(channel->pipe(0), tag_of(kStdout, no), EPOLLIN);
   watch(channel->pipe(1), tag_of(kStderr, no), EPOLLIN);
   Executor& executor = executors_[no];
   executor.channel = std::move(channel);
-  executor.interpreter = command.key.interpreter;
+  executor.zygote = from;
   executor.asked = last_turn_;
   unsent_.insert(no);
-  guard_->send(make_packet(GuardPacket::Spawn, *zygote, no, settings), std::move(theirs));
+  guard_->send(make_packet(GuardPacket::Spawn, zygote, no, settings), std::move(theirs));
+  return &executor;
 }
 
 ExecutorPool::Executor* ExecutorPool::find(ExecutorNo no) {
@@ -217,7 +271,7 @@ void ExecutorPool::kill(std::uint32_t no, Executor& executor) {
   guard_->send(make_packet(GuardPacket::KillTree, 0, no));
   // A zygote that is not ready may never be, and one that does not fork for so long is stuck: who gives up on its
   // executor gives up on it.
-  const Zygote& zygote = zygotes_[executor.interpreter];
+  const Zygote& zygote = zygotes_[executor.zygote];
   const bool stuck = zygote.pid == 0 || last_turn_ - executor.asked > kForkTakes;
   if (executor.pid == 0 && zygote.no != 0 && stuck) {
     guard_->send(make_packet(GuardPacket::StopZygote, zygote.no, 0));
@@ -253,12 +307,12 @@ void ExecutorPool::run_one(const command::ReadOutput& command, Events& events) {
 }
 
 pid_t ExecutorPool::zygote_pid(std::uint32_t interpreter) const {
-  const auto it = zygotes_.find(interpreter);
+  const auto it = zygotes_.find({interpreter, {}});
   return it == zygotes_.end() ? 0 : it->second.pid;
 }
 
 std::string ExecutorPool::zygote_report(std::uint32_t interpreter) const {
-  const auto it = zygotes_.find(interpreter);
+  const auto it = zygotes_.find({interpreter, {}});
   return it == zygotes_.end() ? std::string() : it->second.report;
 }
 

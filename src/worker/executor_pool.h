@@ -14,6 +14,7 @@
 #include "base/time.h"
 #include "core/executor_port.h"
 #include "core/limits.h"
+#include "worker/environment_cache.h"
 #include "worker/executor_channel.h"
 #include "worker/guard_process.h"
 #include "worker/interpreter.h"
@@ -30,6 +31,7 @@ struct PoolOptions {
   std::string secrets_dir;         // "" = none
   std::string temp_dir;            // for the temporary folders of tasks; "" = $TMPDIR, or /tmp
   std::uint64_t max_result = core::limits::kMaxResult;
+  EnvironmentOptions environments;
 };
 
 class ExecutorPool {
@@ -65,15 +67,23 @@ class ExecutorPool {
   enum Tag : std::uint64_t { kGuard = 1, kSocket = 2, kStdout = 3, kStderr = 4 };
   static std::uint64_t tag_of(Tag tag, std::uint32_t no = 0) { return static_cast<std::uint64_t>(tag) << 32 | no; }
 
+  struct ZygoteKey {
+    std::uint32_t interpreter = 0;
+    std::string environment;  // its requirements; "" = the worker's own
+    friend auto operator<=>(const ZygoteKey&, const ZygoteKey&) = default;
+  };
   struct Zygote {
     std::uint32_t no = 0;  // 0: none; else unique in the life of the pool
     pid_t pid = 0;         // 0 until it is ready
     std::string report;
+    Instant used;          // an executor was forked from it last
+    bool stopped = false;  // we have asked it to go
   };
   struct Executor {
     std::unique_ptr<ExecutorChannel> channel;
-    std::uint32_t interpreter = 0;
-    pid_t pid = 0;  // as the guard says; 0 before
+    ZygoteKey zygote;
+    std::string builds;  // it is a builder, of this environment, and runs no tasks
+    pid_t pid = 0;       // as the guard says; 0 before
     UniqueFd pidfd;
     Instant asked;  // the turn before its Spawn
     bool killed = false;
@@ -83,14 +93,19 @@ class ExecutorPool {
   using Executors = std::unordered_map<std::uint32_t, Executor>;
   using Events = std::vector<core::ExecutorEvent>;
 
-  explicit ExecutorPool(PoolOptions options) : options_(std::move(options)) {}
+  explicit ExecutorPool(PoolOptions options) : options_(std::move(options)), environments_(options_.environments) {}
   Result<void*> begin();
   Result<void*> start_guard();
-  Result<std::uint32_t> zygote_for(std::uint32_t interpreter);
-  std::string settings_of(core::ExecutorNo no, const core::ExecutorKey& key, const Mark& mark) const;
+  Result<std::uint32_t> zygote_for(const ZygoteKey& key);
+  void stop_an_idle_environment();
+  std::string settings_of(core::ExecutorNo no, const core::ExecutorKey& key, const Mark& mark,
+                          const std::string& build) const;
+  Result<Executor*> launch(core::ExecutorNo no, const core::ExecutorKey& key, const ZygoteKey& from,
+                           const std::string& build);
   void watch(int fd, std::uint64_t tag, std::uint32_t what);
 
   void run_one(const core::command::Spawn& command, Events& events);
+  void run_one(const core::command::BuildEnvironment& command, Events& events);
   void run_one(const core::command::SendFunction& command, Events& events);
   void run_one(const core::command::SendTask& command, Events& events);
   void run_one(const core::command::Recall& command, Events& events);
@@ -110,6 +125,9 @@ class ExecutorPool {
   void lose_guard(Events& events);
   void kill(std::uint32_t no, Executor& executor);
   void end_the_deaf(Instant now);
+  void end_slow_builders();
+  void spawn_failed(std::uint32_t no, const Executor& executor, std::string why, Events& events);
+  void builder_ended(const Executor& executor, const core::event::ExecutorDied& died, Events& events);
   void forget(std::uint32_t no);
   void flush_one(std::uint32_t no, Executor& executor);
 
@@ -117,8 +135,12 @@ class ExecutorPool {
   std::string source_;  // of the executor
   std::unique_ptr<TempFolders> temp_;
   UniqueFd epoll_;
-  std::unique_ptr<GuardProcess> guard_;      // null: it could not be started again; the next Spawn tries
-  std::map<std::uint32_t, Zygote> zygotes_;  // by interpreter
+  std::unique_ptr<GuardProcess> guard_;  // null: it could not be started again; the next Spawn tries
+  EnvironmentCache environments_;
+  std::uint32_t builders_ = 0;  // that were started
+  Instant build_ends_by_ = Instant::never();
+  std::string died_of_;  // the last zygote that did
+  std::map<ZygoteKey, Zygote> zygotes_;
   std::uint32_t last_zygote_ = 0;
   Executors executors_;  // by number
   Instant last_turn_;

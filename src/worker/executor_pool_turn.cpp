@@ -31,7 +31,7 @@ constexpr Duration kGuardLives = 1s;  // at least, to be replaced at once
 Instant ExecutorPool::next_deadline() const {
   Instant next = Instant::never();
   for (const std::uint32_t no : closed_) next = std::min(next, executors_.at(no).closed + kDeafFor);
-  return next;
+  return std::min(next, build_ends_by_);
 }
 
 void ExecutorPool::turn(Instant now, Events& events) {
@@ -57,6 +57,7 @@ void ExecutorPool::turn(Instant now, Events& events) {
   }
   if (guard_spoke && guard_) read_guard(events);
   end_the_deaf(now);
+  if (now >= build_ends_by_) end_slow_builders();
   flush();
 }
 
@@ -87,6 +88,30 @@ void ExecutorPool::end_the_deaf(Instant now) {
     kill(*it, executor);
     it = closed_.erase(it);
   }
+}
+
+void ExecutorPool::end_slow_builders() {
+  build_ends_by_ = Instant::never();
+  for (auto& [no, executor] : executors_) {
+    if (!executor.builds.empty()) kill(no, executor);
+  }
+}
+
+void ExecutorPool::builder_ended(const Executor& executor, const core::event::ExecutorDied& died, Events& events) {
+  build_ends_by_ = Instant::never();
+  event::EnvironmentBuilt built;
+  built.log = died.output;
+  built.try_again = died.guard_lost;
+  const bool well = died.exited && WIFEXITED(died.wait_status) && WEXITSTATUS(died.wait_status) == 0;
+  const std::string log = environments_.log_of(executor.builds);
+  if (well) {
+    built.log = log;
+  } else {
+    built.why = executor.killed ? "its environment was not built within the time for that"
+                                : "its environment could not be built";
+    built.why += "; the log is " + log + " on its worker's machine, and its end is the task's output";
+  }
+  events.emplace_back(std::move(built));
 }
 
 void ExecutorPool::flush() {
@@ -135,8 +160,9 @@ void ExecutorPool::obey_guard(const Packet& packet, Events& events) {
       const int status = static_cast<int>(packet.id);
       if (text.empty() && WIFSIGNALED(status)) text = "it was ended by signal " + std::to_string(WTERMSIG(status));
       if (text.empty()) text = "it exited with code " + std::to_string(WEXITSTATUS(status));
-      events.emplace_back(event::ZygoteFailed{zygote->first, std::move(text)});
-      zygote->second = {};
+      if (!zygote->second.stopped) events.emplace_back(event::ZygoteFailed{zygote->first.interpreter, text});
+      died_of_ = std::move(text);
+      zygotes_.erase(zygote);
       return;
     }
     case GuardPacket::Spawned:
@@ -147,11 +173,21 @@ void ExecutorPool::obey_guard(const Packet& packet, Events& events) {
     case GuardPacket::Exited: return bury(no, packet, events);
     case GuardPacket::SpawnFailed:
       if (executor == executors_.end()) return;
-      events.emplace_back(event::SpawnFailed{
-          ExecutorNo{no}, "the executor was not started: " + printable_tail(packet.rest, core::limits::kErrorText)});
-      return forget(no);
+      return spawn_failed(no, executor->second, printable_tail(packet.rest, core::limits::kErrorText), events);
     default: return;
   }
+}
+
+// A zygote's own words have just come, if it has died.
+void ExecutorPool::spawn_failed(std::uint32_t no, const Executor& executor, std::string why, Events& events) {
+  std::string text = "the executor was not started: " + why;
+  if (!executor.zygote.environment.empty() && !died_of_.empty()) text += ": " + died_of_;
+  if (executor.builds.empty()) {
+    events.emplace_back(event::SpawnFailed{ExecutorNo{no}, std::move(text), false});
+  } else {
+    events.emplace_back(event::EnvironmentBuilt{std::move(text), {}, false});
+  }
+  forget(no);
 }
 
 void ExecutorPool::bury(std::uint32_t no, const Packet& packet, Events& events) {
@@ -166,7 +202,11 @@ void ExecutorPool::bury(std::uint32_t no, const Packet& packet, Events& events) 
     died.cpu_us = facts.cpu_us;
   }
   it->second.channel->finish(died, events);
-  events.emplace_back(std::move(died));
+  if (it->second.builds.empty()) {
+    events.emplace_back(std::move(died));
+  } else {
+    builder_ended(it->second, died, events);
+  }
   forget(no);
 }
 
@@ -192,7 +232,11 @@ void ExecutorPool::lose_guard(Events& events) {
     event::ExecutorDied died;
     died.guard_lost = true;
     executor.channel->finish(died, events);
-    events.emplace_back(std::move(died));
+    if (executor.builds.empty()) {
+      events.emplace_back(std::move(died));
+    } else {
+      builder_ended(executor, died, events);
+    }
   }
   // They ask to die with the guard, and what they had started may have moved to us before we could stop them.
   end_orphans(others_);
@@ -205,7 +249,7 @@ void ExecutorPool::lose_guard(Events& events) {
     events.emplace_back(event::ZygoteFailed{0, "the guard process ended as soon as it was started"});
     return;
   }
-  const auto zygote = zygote_for(0);  // which starts a new guard
+  const auto zygote = zygote_for({});  // which starts a new guard
   if (!zygote) events.emplace_back(event::ZygoteFailed{0, zygote.error().message});
 }
 

@@ -20,7 +20,7 @@ std::string contents(const std::filesystem::path& path) {
   return text.str();
 }
 
-// As CMakeLists.txt does it: by the number in the first line, "Part 1 of 6".
+// As CMakeLists.txt does it: by the number in the first line, "Part 1 of 7".
 std::string join_parts(const std::filesystem::path& folder) {
   std::map<int, std::string> parts;
   for (const auto& item : std::filesystem::directory_iterator(folder)) {

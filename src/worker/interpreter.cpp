@@ -207,6 +207,7 @@ std::string zygote_spec(const ZygoteOptions& options, Environment environment, c
   json::object config;
   config["preload"] = json::value_from(options.preload);
   config["paths"] = json::value_from(options.paths);
+  if (!options.lock.empty()) config["lock"] = options.lock;
   if (const auto it = environment.find("PYTHONPATH"); it != environment.end()) {
     config["pythonpath"] = it->second;
     environment.erase(it);

@@ -31,6 +31,8 @@ struct ZygoteOptions {
   std::vector<std::string> preload;
   std::vector<std::string> paths;  // where preload modules are looked for; the pool sets it
   int threads_per_executor = 1;    // for OMP_NUM_THREADS and its like, unless the user set them
+  std::string version;             // of the interpreter; a part of the names of its environments
+  std::string lock;                // of its environment, held while it lives; "" = the worker's own
 };
 
 using Environment = std::map<std::string, std::string>;

@@ -12,7 +12,7 @@ import sys
 import uuid
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PARTS = ("zygote.py", "pickling.py", "functions.py", "around.py", "side_by_side.py", "executor.py")
+PARTS = ("zygote.py", "pickling.py", "functions.py", "around.py", "side_by_side.py", "environment.py", "executor.py")
 STUB = """
 import sys, os
 sys.path[:] = [p for p in sys.path if p]

@@ -60,7 +60,8 @@ class FakeExecutors {
   void carry_out(const core::command::Exit& c);
   void carry_out(const core::command::CancelTask&) {}  // no function here is async
   void carry_out(const core::command::Measure& c);
-  void carry_out(const core::command::ReadOutput&) {}  // nobody follows a task there
+  void carry_out(const core::command::ReadOutput&) {}        // nobody follows a task there
+  void carry_out(const core::command::BuildEnvironment&) {}  // and no function has requirements
   Executor* find(core::ExecutorNo no);
   void timer(core::ExecutorNo no, Duration delay, void (FakeExecutors::*what)(core::ExecutorNo, Executor&));
   void become_ready(core::ExecutorNo no, Executor& e);

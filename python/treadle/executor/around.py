@@ -1,4 +1,4 @@
-# Part 4 of 6: what a task finds around it: its environment, its secrets, a folder for temporary files, and itself.
+# Part 4 of 7: what a task finds around it: its environment, its secrets, a folder for temporary files, and itself.
 
 # ---- around a task -------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-# Part 6 of 6: the executor: frames, tasks, results (docs/executor-protocol.md, section 3).
+# Part 7 of 7: the executor: frames, tasks, results (docs/executor-protocol.md, section 3).
 
 # ---- the executor --------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-# Part 3 of 6: function bodies and arguments, and what a task may have left behind.
+# Part 3 of 7: function bodies and arguments, and what a task may have left behind.
 
 CO_COROUTINE = 0x80       # of co_flags
 PICKLERS = ("dill", "dill._dill", "cloudpickle", "cloudpickle.cloudpickle")  # modules without which no other function can be loaded

@@ -1,4 +1,4 @@
-# Part 2 of 6: which pickler reads and writes what, and failure objects (docs/decisions/0005-failure-object.md).
+# Part 2 of 7: which pickler reads and writes what, and failure objects (docs/decisions/0005-failure-object.md).
 
 # ---- pickling ------------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-# Part 5 of 6: coroutine functions: tasks of one function run side by side, on an event loop that is kept from run to run.
+# Part 5 of 7: coroutine functions: tasks of one function run side by side, on an event loop that is kept from run to run.
 
 # ---- tasks side by side --------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-# Part 1 of 6 of the module _treadle_executor (README.md): what all parts use, and the warm process that executors are forked from.
+# Part 1 of 7 of the module _treadle_executor (README.md): what all parts use, and the warm process that executors are forked from.
 #
 # The parts are put behind one another and compiled as one source on any Python from 3.8 on. Nothing of Treadle needs to be
 # installed where they run, and no name is imported that a user may have as a file of their own: sys.path holds only the
@@ -103,6 +103,8 @@ def zygote_main():
     sys.argv[:] = [""]
     sys.modules.pop("_treadle_executor", None)
     try:
+        if config.get("lock"):
+            hold_environment(config["lock"])
         pickler = Picklers()
         report = preload(config)
     except Exception as error:
@@ -185,6 +187,9 @@ def become_executor(guard, config, pickler, settings, fds):
             except OSError:
                 pass  # the descriptor of the listing itself
     reseed()
+    if "build" in settings:
+        code = build_environment(settings["build"])
+        return sys.stdout.flush() or _exit(code)
     if "pythonpath" in config:
         os.environ["PYTHONPATH"] = config["pythonpath"]
     if settings.get("cwd"):
