@@ -7,19 +7,15 @@
 namespace treadle::core {
 namespace {
 
-constexpr Duration kLate = 100ms;  // a turn later than its deadline by more is a stall of our own
-constexpr Duration kLivenessStep = 250ms;
+constexpr Duration kLate = 100ms;       // a turn later than its deadline by more is a stall of our own
+constexpr Duration kLookAgain = 250ms;  // at a worker of which something is overdue that cannot be done now
+constexpr Duration kWatchGrain = 25ms;  // workers are looked at in groups, so that idle ones cost few wake-ups
 constexpr std::string_view kDisconnected = "its connection is gone";
 
 }  // namespace
 
 Dispatcher::Dispatcher(DispatcherConfig config, Rng rng, Instant now)
-    : config_(std::move(config)),
-      rng_(rng),
-      session_(config_.session),
-      liveness_at_(now),
-      renew_at_(now),
-      poll_at_(now) {
+    : config_(std::move(config)), rng_(rng), session_(config_.session), renew_at_(now), poll_at_(now) {
   TREADLE_ASSERT(!session_.is_nil());
 }
 
@@ -66,35 +62,55 @@ Instant Dispatcher::next_deadline() const {
   Instant next = renew_at_;
   if (session_state_ == SessionState::Opening || renewing_) next = Instant::never();
   if (may_claim()) {
-    const bool due = claim_again_ || credit_total_ > unplaced_.size();
+    const bool due = claim_again_ || wants_more();
     if (due && claim_in_flight_ == 0 && !draining_)
       next = std::min(next, std::max(claim_again_ ? claim_pause_ : poll_at_, claim_pause_));
     if (!unplaced_.empty()) next = std::min(next, unplaced_.front().first + limits::kWaitForSlot);
   }
   if (!parks_.empty()) next = std::min(next, parks_.begin()->first);
   if (!backstops_.empty()) next = std::min(next, backstops_.begin()->first);
-  if (config_.mode != Mode::Local && !workers_.empty()) next = std::min(next, liveness_at_);
+  if (!watch_.empty()) next = std::min(next, watch_.begin()->first);
   if (retry_at_ != Instant::never()) next = std::min(next, retry_at_);
   return next;
 }
 
+// Each worker is looked at when something of it may be due, not all of them each time: nothing here grows with the
+// fleet except their number.
 void Dispatcher::check_liveness(Instant now) {
-  if (config_.mode == Mode::Local || now < liveness_at_) return;
-  liveness_at_ = now + kLivenessStep;
-  std::vector<std::pair<WorkerId, std::string_view>> gone;
-  for (auto& [id, worker] : workers_) {
-    const bool silence_counts = !worker->plain || worker->heartbeats;
-    if (silence_counts && now - worker->last_heard > config_.worker_lease) {
-      gone.emplace_back(id, "silent for one lease");
-    } else if (worker->unroutable_since != Instant::never() &&
-               now - worker->unroutable_since > config_.disconnect_grace) {
-      if (lose_what_cannot_begin(now, *worker, kDisconnected)) gone.emplace_back(id, kDisconnected);
-    } else if (pings(config_.mode) && now - std::max(worker->last_heard, worker->last_sent) > config_.heartbeat / 2) {
-      worker->out.ping = true;
-      dirty_.insert(id);
+  while (!watch_.empty() && watch_.begin()->first <= now) {
+    const auto group = watch_.extract(watch_.begin());
+    for (const WorkerId id : group.mapped()) {
+      Worker* worker = find(id);
+      if (worker && worker->check_at == group.key()) check_worker(now, *worker);
     }
   }
-  for (const auto& [id, why] : gone) remove_worker(*find(id), why);
+}
+
+void Dispatcher::check_worker(Instant now, Worker& worker) {
+  const bool silence_counts = !worker.plain || worker.heartbeats;
+  if (silence_counts && now - worker.last_heard > config_.worker_lease)
+    return remove_worker(worker, "silent for one lease");
+  if (worker.unroutable_since != Instant::never() && now - worker.unroutable_since > config_.disconnect_grace) {
+    if (lose_what_cannot_begin(now, worker, kDisconnected)) return remove_worker(worker, kDisconnected);
+  } else if (pings(config_.mode) && now - std::max(worker.last_heard, worker.last_sent) > config_.heartbeat / 2) {
+    worker.out.ping = true;
+    worker.last_sent = now;  // it goes out in this turn, or with the renewal that we wait for
+    dirty_.insert(worker.id);
+  }
+  watch(now, worker);
+}
+
+// Notes when the worker must be looked at next if nothing comes from it. What comes later than this only delays what is
+// due, so that nothing has to be moved then.
+void Dispatcher::watch(Instant now, Worker& worker) {
+  if (config_.mode == Mode::Local) return;
+  Instant due = worker.last_heard + config_.worker_lease;
+  if (worker.unroutable_since != Instant::never())
+    due = std::min(due, worker.unroutable_since + config_.disconnect_grace);
+  if (pings(config_.mode)) due = std::min(due, std::max(worker.last_heard, worker.last_sent) + config_.heartbeat / 2);
+  if (due <= now) due = now + kLookAgain;
+  worker.check_at = Instant{(due.ns / kWatchGrain.count() + 1) * kWatchGrain.count()};
+  watch_[worker.check_at].push_back(worker.id);
 }
 
 void Dispatcher::on(Instant now, event::WorkerAlive& e) {
@@ -107,8 +123,10 @@ void Dispatcher::on(Instant now, event::WorkerAlive& e) {
 void Dispatcher::on(Instant, event::WorkHint&) { work_hinted_ = true; }
 
 void Dispatcher::on(Instant now, event::WorkerUnroutable& e) {
-  if (Worker* worker = find(e.worker); worker && worker->unroutable_since == Instant::never())
-    worker->unroutable_since = now;
+  Worker* worker = find(e.worker);
+  if (!worker || worker->unroutable_since != Instant::never()) return;
+  worker->unroutable_since = now;
+  watch(now, *worker);
 }
 
 void Dispatcher::on(Instant, event::RevokeHint& e) {
@@ -149,8 +167,8 @@ DispatcherFigures Dispatcher::figures() const {
   f.held = live_.size();
   f.unplaced = unplaced_.size();
   f.ending = finish_ready_.size() + requeue_ready_.size();
-  for (const auto& [number, batch] : finishing_) f.ending += batch.items.size();
-  for (const auto& [number, batch] : requeueing_) f.ending += batch.items.size();
+  for (const auto& [number, batch] : finishing_.all) f.ending += batch.items.size();
+  for (const auto& [number, batch] : requeueing_.all) f.ending += batch.items.size();
   f.parked = parks_.size();
   f.bodies_wanted = wanted_.size();
   f.other_sessions = others_.size();
@@ -161,8 +179,8 @@ DispatcherFigures Dispatcher::figures() const {
 }
 
 bool Dispatcher::quiet() const {
-  return draining_ && finish_ready_.empty() && requeue_ready_.empty() && finishing_.empty() && requeueing_.empty() &&
-         unplaced_.empty() && claim_in_flight_ == 0;
+  return draining_ && finish_ready_.empty() && requeue_ready_.empty() && finishing_.all.empty() &&
+         requeueing_.all.empty() && unplaced_.empty() && claim_in_flight_ == 0;
 }
 
 void Dispatcher::on(Instant, event::DrainAsked& e) {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <deque>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -198,9 +199,10 @@ class Dispatcher {
   std::uint32_t slots() const;
   std::uint32_t free_slots() const;
   std::size_t attempts_held() const { return live_.size(); }
+  std::size_t worker_count() const { return workers_.size(); }
   SessionId session() const { return session_; }
   DispatcherFigures figures() const;
-  bool drained() const { return draining_ && live_.empty() && finishing_.empty() && requeueing_.empty(); }
+  bool drained() const { return draining_ && live_.empty() && finishing_.all.empty() && requeueing_.all.empty(); }
   // Draining, and all that came from the workers so far is with the store.
   bool quiet() const;
 
@@ -217,17 +219,19 @@ class Dispatcher {
     std::uint64_t acked = 0;       // highest of ours that it has acted on
     std::uint32_t free_slots = 0;  // as of `acked`
     std::uint32_t prefetch = 0;
-    std::uint32_t in_flight = 0;                                  // attempts in messages above `acked`
-    std::deque<std::pair<std::uint64_t, std::uint32_t>> unacked;  // PUSH: message number, attempts in it
+    std::uint32_t in_flight = 0;                                   // attempts in messages above `acked`
+    std::vector<std::pair<std::uint64_t, std::uint32_t>> unacked;  // PUSH: message number, attempts in it
     DispatcherMessage unseen;         // PULL: the last reply, until a request has acknowledged it
     std::unordered_set<TaskId> held;  // each is in live_, with this worker
     bool draining = false;
     bool asked = false;                       // PULL: a request is parked, so one message may be sent
+    bool has_news = false;                    // PULL: `out` waits for its next request
     Instant parked_until = Instant::never();  // then it is answered in any case
     bool plain = false;                       // numbers nothing
     bool heartbeats = false;                  // plain: it has sent HEARTBEAT, so its silence means something
     bool awaits_body = false;                 // plain: its attempt goes out together with the function's body
     DispatcherMessage out;                    // of this turn
+    Instant check_at = Instant::never();      // its place in watch_; another entry there is out of date
     bool ranked = false;                      // stands in ranked_, with this rank and credit
     std::uint64_t rank = 0;
     std::uint32_t ranked_credit = 0;
@@ -261,9 +265,12 @@ class Dispatcher {
   struct Batch {
     std::vector<Item> items;
     std::vector<Ending> endings;  // as long as items
-    bool sent = false;
-    Instant retry_at;
     Duration backoff{0};
+  };
+  template <class Item>
+  struct Batches {  // looked at only when due: while the store is away there may be very many
+    std::unordered_map<std::uint64_t, Batch<Item>> all;
+    std::set<std::pair<Instant, std::uint64_t>> unsent;  // when it may be sent (again), and its number
   };
   enum class SessionState : std::uint8_t { None, Opening, Live };
 
@@ -285,6 +292,8 @@ class Dispatcher {
   void on(Instant now, event::DrainAsked& e);
   void discount_stall(Instant now);
   bool may_claim() const { return session_state_ == SessionState::Live && !must_renew_; }
+  // Not more than one batch may wait for a place: it waits for slots, and further attempts would wait beside it.
+  bool wants_more() const { return credit_total_ > unplaced_.size() && unplaced_.size() < limits::kBatch; }
   void note(std::string text) { notes_.push_back(std::move(text)); }
 
   // dispatcher_workers.cpp: who is there, what they hold, what they say
@@ -308,11 +317,14 @@ class Dispatcher {
   void adopt_unknown(Worker& worker, const std::vector<Held>& named);
   void revoke(Worker& worker, Held attempt, bool kill);
   void check_liveness(Instant now);
+  void check_worker(Instant now, Worker& worker);
+  void watch(Instant now, Worker& worker);
   void check_backstops(Instant now);
   std::uint32_t credit(const Worker& worker) const;
   std::uint32_t open_slots(const Worker& worker) const;
   void rank(Worker& worker);
   void send_messages(Instant now, DispatcherEffects& effects);
+  void speak(Instant now, DispatcherEffects& effects);
 
   // dispatcher_pull.cpp: requests that wait, plain clients
   void take_plain(Worker& worker, const WorkerMessage& message);
@@ -336,22 +348,19 @@ class Dispatcher {
   void send_endings(Instant now, DispatcherEffects& effects);
   void settle(const Ending& ending);
   template <class Item>
-  void begin_batches(std::vector<std::pair<Item, Ending>>& ready,
-                     std::unordered_map<std::uint64_t, Batch<Item>>& batches);
+  void begin_batches(std::vector<std::pair<Item, Ending>>& ready, Batches<Item>& batches);
   template <class Effect, class Item>
-  void send_batches(Instant now, std::unordered_map<std::uint64_t, Batch<Item>>& batches, DispatcherEffects& effects);
+  void send_batches(Instant now, Batches<Item>& batches, DispatcherEffects& effects);
   template <class Item>
-  void retry_later(Instant now, Batch<Item>& batch, const Error& error);
+  Instant retry_later(Instant now, Batch<Item>& batch, const Error& error);
   template <class Item>
-  void retry_apart(Instant now, std::unordered_map<std::uint64_t, Batch<Item>>& batches, std::uint64_t number,
-                   const Error& error);
+  void retry_apart(Instant now, Batches<Item>& batches, std::uint64_t number, const Error& error);
 
   DispatcherConfig config_;
   Rng rng_;
   SessionId session_;
   SessionState session_state_ = SessionState::None;
-  Instant due_ = Instant::never();  // next_deadline() as of the last turn: what we are late against
-  Instant liveness_at_;
+  Instant due_ = Instant::never();       // next_deadline() as of the last turn: what we are late against
   Instant retry_at_ = Instant::never();  // of the first batch or fetch that failed
   Instant renew_at_;
   bool renewing_ = false;
@@ -363,7 +372,8 @@ class Dispatcher {
   std::vector<Held> revokes_done_;
 
   std::unordered_map<WorkerId, std::unique_ptr<Worker>> workers_;
-  std::set<std::pair<std::uint64_t, WorkerId>> ranked_;  // workers with credit, least loaded first
+  std::map<Instant, std::vector<WorkerId>> watch_;       // when to look whether they are still there
+  std::set<std::pair<std::uint64_t, WorkerId>> ranked_;  // workers with credit, best place first
   std::uint64_t credit_total_ = 0;                       // sum over ranked_
   std::unordered_set<WorkerId> dirty_;                   // have something to say this turn
   std::set<std::pair<Instant, WorkerId>> parks_;         // requests that wait, first to be answered first
@@ -386,8 +396,8 @@ class Dispatcher {
   std::uint64_t next_batch_ = 1;
   std::vector<std::pair<FinishItem, Ending>> finish_ready_;
   std::vector<std::pair<RequeueItem, Ending>> requeue_ready_;
-  std::unordered_map<std::uint64_t, Batch<FinishItem>> finishing_;
-  std::unordered_map<std::uint64_t, Batch<RequeueItem>> requeueing_;
+  Batches<FinishItem> finishing_;
+  Batches<RequeueItem> requeueing_;
   std::vector<std::pair<WorkerId, Held>> adopt_ready_;
   std::unordered_map<std::uint64_t, std::vector<std::pair<WorkerId, Held>>> adopting_;
   std::unordered_set<Token> adopt_asked_;
@@ -396,7 +406,7 @@ class Dispatcher {
   std::vector<StartedItem> started_ready_;
   std::vector<LiveItem> live_ready_;
   std::unordered_set<Digest> fetching_;
-  std::unordered_map<Digest, std::vector<WorkerId>> wanted_;
+  std::unordered_map<Digest, std::unordered_set<WorkerId>> wanted_;
   std::vector<Digest> fetch_ready_;
   Instant fetch_pause_;
   std::vector<std::string> notes_;

@@ -19,7 +19,7 @@ constexpr int kReadsBeforeReap = 4;
 void Dispatcher::claim_more(Instant now, DispatcherEffects& effects) {
   if (draining_ || claim_in_flight_ != 0 || now < claim_pause_) return;
   if (!claim_again_) {
-    if (credit_total_ <= unplaced_.size() || (!work_hinted_ && now < poll_at_)) return;
+    if (!wants_more() || (!work_hinted_ && now < poll_at_)) return;
     const std::uint64_t wanted = std::min<std::uint64_t>(credit_total_ - unplaced_.size(), limits::kBatch);
     last_claim_ = ClaimRequest{session_, next_call_++, {}, config_.queues, {}};
     for (std::uint64_t i = 0; i < wanted; ++i) last_claim_.tokens.push_back(Token{rng_.next() | 1});
@@ -88,15 +88,10 @@ void Dispatcher::unplace(TaskId task, Live& live) {
 }
 
 bool Dispatcher::place_one(Instant now, Attempt& attempt) {
-  Worker* chosen = nullptr;
-  for (const auto& [rank, id] : ranked_) {
-    Worker* worker = find(id);
-    // An at-most-once attempt never waits in a worker: it needs a slot that is free now.
-    if (attempt.delivery == Delivery::AtMostOnce && open_slots(*worker) == 0) continue;
-    chosen = worker;
-    break;
-  }
-  if (!chosen) return false;
+  if (ranked_.empty()) return false;
+  Worker* chosen = find(ranked_.begin()->second);
+  // An at-most-once attempt never waits in a worker: it needs a slot that is free now.
+  if (attempt.delivery == Delivery::AtMostOnce && open_slots(*chosen) == 0) return false;
   Live& live = live_.at(attempt.task);
   live.worker = chosen->id;
   live.sent_seq = chosen->out_seq + 1;
@@ -115,10 +110,10 @@ bool Dispatcher::place_one(Instant now, Attempt& attempt) {
 // ---- endings: outcomes and attempts given back, until the store has said its last word ----
 
 template <class Item>
-void Dispatcher::begin_batches(std::vector<std::pair<Item, Ending>>& ready,
-                               std::unordered_map<std::uint64_t, Batch<Item>>& batches) {
+void Dispatcher::begin_batches(std::vector<std::pair<Item, Ending>>& ready, Batches<Item>& batches) {
   for (std::size_t from = 0; from < ready.size(); from += limits::kBatch) {
-    Batch<Item>& batch = batches[next_batch_++];
+    batches.unsent.emplace(Instant{}, next_batch_);
+    Batch<Item>& batch = batches.all[next_batch_++];
     for (std::size_t i = from; i < std::min(ready.size(), from + limits::kBatch); ++i) {
       batch.items.push_back(std::move(ready[i].first));
       batch.endings.push_back(ready[i].second);
@@ -128,48 +123,42 @@ void Dispatcher::begin_batches(std::vector<std::pair<Item, Ending>>& ready,
 }
 
 template <class Effect, class Item>
-void Dispatcher::send_batches(Instant now, std::unordered_map<std::uint64_t, Batch<Item>>& batches,
-                              DispatcherEffects& effects) {
-  for (auto& [number, batch] : batches) {
-    if (batch.sent) continue;
-    if (now < batch.retry_at) {
-      retry_at_ = std::min(retry_at_, batch.retry_at);
-      continue;
-    }
-    batch.sent = true;
-    effects.push_back(Effect{number, session_, batch.items});
+void Dispatcher::send_batches(Instant now, Batches<Item>& batches, DispatcherEffects& effects) {
+  for (; !batches.unsent.empty() && batches.unsent.begin()->first <= now;
+       batches.unsent.erase(batches.unsent.begin())) {
+    const std::uint64_t number = batches.unsent.begin()->second;
+    effects.push_back(Effect{number, session_, batches.all.at(number).items});
   }
+  if (!batches.unsent.empty()) retry_at_ = std::min(retry_at_, batches.unsent.begin()->first);
 }
 
 template <class Item>
-void Dispatcher::retry_later(Instant now, Batch<Item>& batch, const Error& error) {
-  batch.sent = false;
+Instant Dispatcher::retry_later(Instant now, Batch<Item>& batch, const Error& error) {
   const bool first = batch.backoff == Duration{0};
   batch.backoff = std::clamp(batch.backoff * 2, Duration(kBackoffMin), Duration(kBackoffMax));
-  batch.retry_at = now + batch.backoff;
-  retry_at_ = std::min(retry_at_, batch.retry_at);
-  if (!first) return;
-  note("store.trouble items=" + std::to_string(batch.items.size()) + " error=\"" + error.message + "\"");
+  if (first) note("store.trouble items=" + std::to_string(batch.items.size()) + " error=\"" + error.message + "\"");
+  return now + batch.backoff;
 }
 
 // A part of the store may be away: what it holds up must not hold up the rest, so a batch that failed is said again in
 // two halves.
 template <class Item>
-void Dispatcher::retry_apart(Instant now, std::unordered_map<std::uint64_t, Batch<Item>>& batches, std::uint64_t number,
-                             const Error& error) {
-  Batch<Item>& batch = batches.at(number);
-  retry_later(now, batch, error);
+void Dispatcher::retry_apart(Instant now, Batches<Item>& batches, std::uint64_t number, const Error& error) {
+  Batch<Item>& batch = batches.all.at(number);
+  const Instant at = retry_later(now, batch, error);
+  batches.unsent.emplace(at, number);
+  retry_at_ = std::min(retry_at_, at);
   const std::size_t kept = (batch.items.size() + 1) / 2;
   if (kept == batch.items.size()) return;
   Batch<Item> rest;
-  rest.retry_at = batch.retry_at;
   rest.backoff = batch.backoff;
   rest.items.assign(std::move_iterator(batch.items.begin() + static_cast<std::ptrdiff_t>(kept)),
                     std::move_iterator(batch.items.end()));
   rest.endings.assign(batch.endings.begin() + static_cast<std::ptrdiff_t>(kept), batch.endings.end());
   batch.items.resize(kept);
   batch.endings.resize(kept);
-  batches.emplace(next_batch_++, std::move(rest));
+  batches.unsent.emplace(at, next_batch_);
+  batches.all.emplace(next_batch_++, std::move(rest));
 }
 
 void Dispatcher::send_endings(Instant now, DispatcherEffects& effects) {
@@ -201,16 +190,16 @@ void Dispatcher::send_endings(Instant now, DispatcherEffects& effects) {
 }
 
 void Dispatcher::on(Instant now, event::Finished& e) {
-  const auto it = finishing_.find(e.batch);
-  if (it == finishing_.end()) return;
+  const auto it = finishing_.all.find(e.batch);
+  if (it == finishing_.all.end()) return;
   if (!e.answer) return retry_apart(now, finishing_, e.batch, e.answer.error());
   for (const Ending& ending : it->second.endings) settle(ending);
-  finishing_.erase(it);
+  finishing_.all.erase(it);
 }
 
 void Dispatcher::on(Instant now, event::Requeued& e) {
-  const auto it = requeueing_.find(e.batch);
-  if (it == requeueing_.end()) return;
+  const auto it = requeueing_.all.find(e.batch);
+  if (it == requeueing_.all.end()) return;
   if (!e.answer) return retry_apart(now, requeueing_, e.batch, e.answer.error());
   Batch<RequeueItem>& batch = it->second;
   for (std::size_t i = 0; i < batch.items.size(); ++i) {
@@ -225,7 +214,7 @@ void Dispatcher::on(Instant now, event::Requeued& e) {
     live->second.ending = true;  // it was not ours when it was given back, and is now
     requeue_ready_.emplace_back(std::move(batch.items[i]), ending);
   }
-  requeueing_.erase(it);
+  requeueing_.all.erase(it);
   work_hinted_ = true;
 }
 
@@ -260,11 +249,12 @@ void Dispatcher::keep_session(Instant now, DispatcherEffects& effects) {
     effects.push_back(effect::Renew{session_, std::exchange(revokes_done_, {})});
   }
   for (const auto& [other, beat] : std::exchange(to_reap_, {})) effects.push_back(effect::Reap{other, beat});
-  std::erase_if(reassert_ready_, [this](const ReassertItem& item) {  // what has ended meanwhile
-    const auto it = live_.find(item.task);
-    return it == live_.end() || it->second.token != item.token || it->second.ending;
-  });
   if (session_state_ == SessionState::Live && !reassert_ready_.empty() && now >= adopt_pause_) {
+    std::erase_if(reassert_ready_, [this](const ReassertItem& item) {  // what has ended meanwhile
+      const auto it = live_.find(item.task);
+      return it == live_.end() || it->second.token != item.token || it->second.ending;
+    });
+    if (reassert_ready_.empty()) return;
     effect::Reassert effect{next_batch_++, session_, std::exchange(reassert_ready_, {})};
     auto& asked = adopting_[effect.batch];
     for (const ReassertItem& item : effect.items)
@@ -335,6 +325,7 @@ void Dispatcher::lose_session(Instant now, bool missing) {
   credit_total_ = 0;
   dirty_.clear();
   parks_.clear();
+  watch_.clear();
   workers_.clear();  // the link keeps the ways to them: they are asked to register again
 }
 

@@ -10,6 +10,7 @@ namespace {
 
 constexpr Duration kBackstopMargin = 10s;
 constexpr std::string_view kGoodbye = "it said goodbye";
+constexpr std::uint64_t kNoSlot = 1ull << 63;  // in a worker's rank
 
 }  // namespace
 
@@ -82,11 +83,13 @@ void Dispatcher::register_worker(Instant now, WorkerMessage& message) {
   place->out.heartbeat = config_.heartbeat;
   place->out.drain = draining_;
   dirty_.insert(place->id);
+  watch(now, *place);
 }
 
 void Dispatcher::take_report(Instant now, Worker& worker, WorkerMessage& message) {
   if (speaks_only_when_asked(config_.mode) && (!worker.plain || message.asks)) park(now, worker, message.wait);
   worker.asked = true;
+  if (std::exchange(worker.has_news, false)) dirty_.insert(worker.id);
   take_ack(worker, message.ack);
   if (!worker.plain) {
     worker.free_slots = message.free_slots;
@@ -106,17 +109,15 @@ void Dispatcher::take_report(Instant now, Worker& worker, WorkerMessage& message
 }
 
 void Dispatcher::want(Worker& worker, Digest digest) {
-  auto& wanting = wanted_[digest];
-  if (std::ranges::find(wanting, worker.id) == wanting.end()) wanting.push_back(worker.id);
+  wanted_[digest].insert(worker.id);
   if (fetching_.insert(digest).second) fetch_ready_.push_back(digest);
 }
 
 void Dispatcher::take_ack(Worker& worker, std::uint64_t ack) {
   worker.acked = std::max(worker.acked, std::min(ack, worker.out_seq));
-  while (!worker.unacked.empty() && worker.unacked.front().first <= worker.acked) {
-    worker.in_flight -= worker.unacked.front().second;
-    worker.unacked.pop_front();
-  }
+  auto seen = worker.unacked.begin();
+  for (; seen != worker.unacked.end() && seen->first <= worker.acked; ++seen) worker.in_flight -= seen->second;
+  worker.unacked.erase(worker.unacked.begin(), seen);
   if (!speaks_only_when_asked(config_.mode)) return;
   if (worker.acked < worker.out_seq) return say_again(worker);
   worker.unseen = {};
@@ -337,44 +338,52 @@ std::uint32_t Dispatcher::open_slots(const Worker& worker) const {
 }
 
 // Keeps ranked_ and credit_total_ true for this worker; call it after anything that changes its credit or its load.
+// Those with a free slot stand before those that only let attempts wait, so that the first one tells whether there is
+// any.
 void Dispatcher::rank(Worker& worker) {
-  if (worker.ranked) {
-    ranked_.erase({worker.rank, worker.id});
-    credit_total_ -= worker.ranked_credit;
-  }
-  worker.ranked_credit = credit(worker);
-  worker.ranked = worker.ranked_credit > 0;
-  if (!worker.ranked) return;
-  worker.rank = load_rank(static_cast<std::uint32_t>(worker.held.size()), worker.info.slots);
-  ranked_.insert({worker.rank, worker.id});
-  credit_total_ += worker.ranked_credit;
+  const std::uint32_t granted = credit(worker);
+  credit_total_ += granted;
+  credit_total_ -= std::exchange(worker.ranked_credit, granted);
+  std::uint64_t rank = load_rank(static_cast<std::uint32_t>(worker.held.size()), worker.info.slots);
+  if (open_slots(worker) == 0) rank |= kNoSlot;
+  if (worker.ranked == (granted > 0) && worker.rank == rank) return;
+  if (worker.ranked) ranked_.erase({worker.rank, worker.id});
+  worker.ranked = granted > 0;
+  worker.rank = rank;
+  if (worker.ranked) ranked_.insert({rank, worker.id});
 }
 
 void Dispatcher::send_messages(Instant now, DispatcherEffects& effects) {
   for (auto& [id, message] : strays_) effects.push_back(effect::Send{id, std::move(message)});
   strays_.clear();
+  // Until the renewal attempts may be somebody else's, and each word of ours vouches for those that a worker has.
+  if (!must_renew_) speak(now, effects);
+  for (const WorkerId id : std::exchange(removed_, {})) {
+    if (!find(id)) effects.push_back(effect::Forget{id});
+  }
+}
+
+void Dispatcher::speak(Instant now, DispatcherEffects& effects) {
   const std::vector<WorkerId> dirty(dirty_.begin(), dirty_.end());
+  dirty_.clear();
   for (const WorkerId id : dirty) {
     Worker* worker = find(id);
-    if (worker && speaks_only_when_asked(config_.mode) && !worker->asked) continue;  // stays dirty until it asks
-    if (worker && worker->awaits_body) continue;
-    // Its attempts may be somebody else's by now, and each word of ours vouches for those that it has.
-    if (worker && must_renew_) continue;
-    dirty_.erase(id);
-    if (!worker) continue;
+    if (!worker || worker->awaits_body) continue;  // the body that comes brings it back
+    if (speaks_only_when_asked(config_.mode) && !worker->asked) {
+      worker->has_news = true;
+      continue;
+    }
     DispatcherMessage message = std::exchange(worker->out, {});
     message.session = session_;
     message.seq = ++worker->out_seq;
     message.ack = worker->in_seq;
     remember(*worker, message);
     worker->asked = false;
+    worker->has_news = false;
     worker->last_sent = now;
     unpark(*worker);
     if (speaks_only_when_asked(config_.mode)) rank(*worker);
     effects.push_back(effect::Send{id, std::move(message)});
-  }
-  for (const WorkerId id : std::exchange(removed_, {})) {
-    if (!find(id)) effects.push_back(effect::Forget{id});
   }
 }
 

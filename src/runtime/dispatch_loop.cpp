@@ -12,6 +12,7 @@ namespace effect = core::effect;
 namespace {
 constexpr Duration kReportEvery = 1s;    // of the workers, to the store, while anything happens
 constexpr Duration kReportSoon = 100ms;  // when one has come or gone
+constexpr Duration kReportShare = 40us;  // for each worker: a report of a large fleet takes about 1 us of each
 }  // namespace
 
 DispatchLoop::DispatchLoop(core::DispatcherConfig config, Rng rng, const Clock& clock, store::Store& store,
@@ -36,7 +37,8 @@ bool DispatchLoop::turn(Instant now) {
   core::DispatcherEffects effects;
   core_.tick(now, effects);
   for (auto& e : effects) std::visit([this](auto& one) { carry_out(one); }, e);
-  const Duration pause = core_.figures().workers == reported_workers_ ? kReportEvery : kReportSoon;
+  const Duration least = core_.worker_count() * kReportShare;
+  const Duration pause = std::max(least, core_.worker_count() == reported_workers_ ? kReportEvery : kReportSoon);
   report_at_ = std::min(report_at_, std::max(reported_ + pause, now));
   return true;
 }
@@ -45,7 +47,7 @@ bool DispatchLoop::turn(Instant now) {
 void DispatchLoop::report(Instant now) {
   reported_ = now;
   report_at_ = Instant::never();
-  reported_workers_ = core_.figures().workers;
+  reported_workers_ = core_.worker_count();
   std::vector<store::WorkerReport> reports;
   for (const core::WorkerView& view : core_.workers()) reports.push_back(report_of(view, now));
   for (const core::WorkerView& view : core_.lost_workers()) reports.push_back(report_of(view, now));
