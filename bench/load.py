@@ -27,6 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
 
 import dill
 
@@ -57,6 +58,13 @@ def text(obj):
     return base64.b64encode(dill.dumps(obj, recurse=True)).decode()
 
 
+def body_of(f):
+    """The JSON that registers it. As a function of __main__, so that it travels whole even when this module was imported."""
+    whole = types.FunctionType(f.__code__, {"__builtins__": __builtins__}, f.__name__)
+    whole.__module__ = "__main__"
+    return {"name": f.__name__, "payload": text(whole)}
+
+
 class Payloads:
     def __init__(self):
         self.dir = tempfile.TemporaryDirectory(prefix="treadle-load-")
@@ -69,19 +77,42 @@ class Payloads:
         return p
 
     def fn(self, f):
-        return self.file(json.dumps({"name": f.__name__, "payload": text(f)}))
+        return self.file(json.dumps(body_of(f)))
 
     def args(self, *a):
         return self.file(text((a, {})))
 
+    def drop(self, *paths):
+        for path in paths:
+            os.unlink(path)
+
 
 def loadgen_path():
     out = pathlib.Path(os.environ.get("LOADGEN", HERE.parent / "build" / "bench" / "loadgen"))
-    newest = max((HERE / name).stat().st_mtime for name in ("loadgen.cpp", "loadgen_http.h"))
+    newest = max((HERE / name).stat().st_mtime for name in ("loadgen.cpp", "loadgen_http.h", "loadgen_v1.h"))
     if not out.exists() or out.stat().st_mtime < newest:
         out.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run(["g++", "-std=c++20", "-O2", "-o", str(out), str(HERE / "loadgen.cpp")], check=True)
     return str(out)
+
+
+def loadgen_words(gen, mode, url, fn, args, **options):
+    cmd = [gen, mode, "--url", url, "--fn", fn, "--args", args]
+    for name, value in options.items():
+        cmd += [f"--{name}", str(value)]
+    return cmd
+
+
+def run_loadgen(gen, mode, url, fn, args, **options):
+    """The line that loadgen printed, or one with "error"."""
+    p = subprocess.run(loadgen_words(gen, mode, url, fn, args, **options), capture_output=True, text=True)
+    try:
+        line = json.loads(p.stdout)
+    except ValueError:
+        return {"error": (p.stderr or p.stdout).strip()[:300] or f"loadgen ended with {p.returncode}"}
+    if p.stderr:
+        line["complaint"] = p.stderr.strip()[:300]
+    return line
 
 
 def idle_share(seconds=0.2):
@@ -207,17 +238,9 @@ class Bench:
                            "ratio_to_" + first: round(statistics.median(pairs), 4) if pairs else None, "better": c.get("better", "high")})
 
     def one(self, url, c):
-        cmd = [self.gen, c["mode"], "--url", url, "--fn", c["files"][0], "--args", c["files"][1], "--timeout", str(self.a.timeout)]
-        if self.a.wait:
-            cmd += ["--wait", self.a.wait]
-        for k, v in c["opts"].items():
-            cmd += [f"--{k}", str(v)]
-        p = subprocess.run(cmd, capture_output=True, text=True)
-        try:
-            line = json.loads(p.stdout)
-        except ValueError:
-            return {"error": (p.stderr or p.stdout).strip()[:300]}
-        if c.get("calc"):
+        opts = {"wait": self.a.wait, **c["opts"]} if self.a.wait else c["opts"]
+        line = run_loadgen(self.gen, c["mode"], url, *c["files"], timeout=self.a.timeout, **opts)
+        if c.get("calc") and "error" not in line:
             line.update(c["calc"](line))
         return line
 

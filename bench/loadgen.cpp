@@ -5,10 +5,14 @@
 //   loadgen tasks   --url http://127.0.0.1:8000 --fn FILE --args FILE --n 2000 --conns 16
 //   loadgen latency --url ...                   --fn FILE --args FILE --n 300  --conns 1 --poll-us 0
 //   loadgen status  --url ...                   --fn FILE --args FILE --seconds 3 --conns 16
+//   loadgen batch   --url ...                   --fn FILE --args FILE --n 100000 --conns 5 --batch 1000
+//   loadgen invoke  --url ...                   --fn FILE --args FILE --n 2000 --conns 1
+//   loadgen echo-raw | echo-base64 --url ...    --fn FILE --args FILE --n 100 --conns 4
 //
 // FILE of --fn: the whole JSON body for POST /register_function; FILE of --args: the serialized args string.
 // Prints one JSON line.
 #include "loadgen_http.h"
+#include "loadgen_v1.h"
 
 static double cpu_s() {
   rusage u;
@@ -23,9 +27,11 @@ static double pct(std::vector<double>& v, double p) {
 }
 
 int main(int argc, char** argv) {
-  if (argc < 2) die("usage: loadgen tasks|latency|status --url URL --fn FILE --args FILE [...]");
+  if (argc < 2)
+    die("usage: loadgen tasks|latency|status|batch|invoke|echo-raw|echo-base64 --url URL --fn FILE --args FILE [...]");
   std::string mode = argv[1], url, fn, args, wait;
-  size_t n = 1000, conns = 16;
+  size_t n = 1000, conns = 16, batch = 1000, window = 10000;
+  bool results = true;
   double seconds = 3, timeout = 60, poll_us = 2000, warm = 0;
   for (int i = 2; i + 1 < argc; i += 2) {
     std::string k = argv[i], v = argv[i + 1];
@@ -39,6 +45,12 @@ int main(int argc, char** argv) {
       n = std::stoul(v);
     else if (k == "--conns")
       conns = std::stoul(v);
+    else if (k == "--batch")
+      batch = std::stoul(v);
+    else if (k == "--results")
+      results = v != "0";
+    else if (k == "--window")
+      window = std::stoul(v);
     else if (k == "--seconds")
       seconds = std::stod(v);
     else if (k == "--timeout")
@@ -89,6 +101,11 @@ int main(int argc, char** argv) {
   }
   double cpu0 = cpu_s();
   g_deadline = now_s() + timeout;
+
+  const Job job{loop, fid, read_file(args), body, n, conns, batch, window, results};
+  if (mode == "batch") return BatchRun(job).run();
+  if (mode == "invoke") return run_invoke(job);
+  if (mode == "echo-raw" || mode == "echo-base64") return run_echo(job, mode == "echo-raw");
 
   if (mode == "tasks") {
     std::vector<std::string> ids(n);

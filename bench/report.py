@@ -1,92 +1,183 @@
 #!/usr/bin/python3
-"""Readable tables from a results file: report.py results/DATE.jsonl"""
-import collections
-import json
-import statistics
+"""docs/BENCHMARKS.md and its plots from results files: report.py [--docs docs] FILE...
+
+Of each figure the newest run counts; a ratio to a peer is only given where both stand in one run.
+"""
+import argparse
+import pathlib
+import re
 import sys
 
-ORDER = ["ours", "ours-fast", "seed-local", "seed-push", "seed-pull", "local", "push", "pull", "push-2http", "celery-json", "celery-pickle", "rq", "rq-simple", "dask", "processpool", "mp.pool"]
+import model
+import plot
+import results
+import targets
+
+MOST = 3.0  # targets that a bar shows; beyond it is cut
 
 
-def med(v):
-    return statistics.median(v) if v else None
-
-
-def fmt(x):
+def number(x):
     if x is None:
         return "-"
-    if isinstance(x, str):
-        return x
-    return f"{x:,.0f}" if abs(x) >= 100 else f"{x:.1f}" if abs(x) >= 10 else f"{x:.2f}"
+    size = abs(x)
+    return f"{x:,.0f}" if size >= 100 else f"{x:.1f}" if size >= 10 else f"{x:.3f}" if size < 2 else f"{x:.2f}"
+
+
+class Figure:
+    """A row of a table with its values."""
+
+    def __init__(self, row, found):
+        self.row = row
+        self.cell = found.get(row.figure, row.store, row.mode, row.workers)
+        self.value = self.range = self.ratio = None
+        if not self.cell:
+            return
+        self.value, self.range = self.cell.median(row.key), self.cell.range(row.key)
+        if row.of:
+            self.of_another(found.get(*row.of))
+        if self.value is not None and row.peer:
+            peer = found.peer(row.peer[0], row.peer[1], row.workers)
+            theirs = peer.median(row.peer[2]) if peer and peer.run == self.cell.run else None
+            if theirs and self.value:
+                self.ratio = theirs / self.value if row.lower else self.value / theirs
+
+    def of_another(self, other):
+        base = other.median(self.row.key) if other else None
+        self.value = self.value / base if base and self.value is not None else None
+        self.range = tuple(v / base for v in self.range) if self.value is not None else None
+
+    @property
+    def reached(self):
+        if self.value is None or self.row.target is None:
+            return None
+        return self.value <= self.row.target if self.row.lower else self.value >= self.row.target
+
+    @property
+    def share(self):
+        """How much of its target it reaches; more is better."""
+        if self.value is None or self.row.target is None:
+            return None
+        return min(MOST, (self.row.target / self.value if self.value else MOST) if self.row.lower else self.value / self.row.target)
+
+    def cells(self):
+        row = self.row
+        target = "-" if row.target is None else f"{'at most' if row.lower else 'at least'} {number(row.target)}"
+        reached = {None: "-", True: "yes", False: "**no**"}[self.reached]
+        runs = len(self.cell.values(row.key))
+        ratio = f"{number(self.ratio)} x {row.peer[1]}" if self.ratio is not None else "-"
+        return [row.label, f"{number(self.value)} {row.unit}", f"{number(self.range[0])} to {number(self.range[1])} ({runs})", target, reached, ratio]
+
+
+def table_text(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def section(table, found, plots):
+    figures = [f for f in (Figure(row, found) for row in table.rows) if f.value is not None]
+    if not figures:
+        return f"## {table.title}\n\nNot measured in these runs.\n"
+    bars = [(f.row.label, f.share, f"{number(f.value)} {f.row.unit}", f.reached) for f in figures if f.share is not None]
+    picture = ""
+    if bars:
+        plots[f"{table.name}.svg"] = plot.bars("share of the target; the line is the target", bars, 1.0)
+        picture = f"\n![{table.title}](benchmarks/{table.name}.svg)\n"
+    head = ["figure", "median", "range (runs)", "target", "reached", "ratio"]
+    note = f"{table.note}\n\n" if table.note else ""
+    return f"## {table.title}\n\n{note}{table_text(head, [f.cells() for f in figures])}\n{picture}"
+
+
+def budget(found, plots):
+    cells = [cell for (figure, *_), cell in found.cells.items() if figure == "budget"]
+    if not cells:
+        return "## CPU of a task\n\nNot measured in these runs (`./dev bench --budget`).\n"
+    lines = [cell.lines[-1] for cell in cells]
+    parts = sorted({p for line in lines for p in line["parts_us"]}, key=lambda p: -lines[0]["parts_us"].get(p, 0))
+    head = ["part", *(f"{line['store']}, {line['mode']}" for line in lines)]
+    rows = [[part, *(number(line["parts_us"].get(part, 0)) + f" ({number(line['kernel_us'].get(part, 0))})" for line in lines)] for part in parts]
+    rows.append(["all", *(number(line["us_per_task"]) for line in lines)])
+    rows.append(["voluntary switches", *(number(line["switches_per_task"]) for line in lines)])
+    first = lines[0]
+    plots["budget.svg"] = plot.bars(f"us a task, {first['store']}, {first['mode']}", [(p, us, f"{us:.2f} us", None) for p, us in first["parts_us"].items()])
+    functions = [[name, number(us)] for name, us in first["functions_us"].items()]
+    return (f"## CPU of a task\n\nMicroseconds of CPU for each task by part, of them in the kernel (in brackets); `perf` divides what the kernel accounts to the"
+            f" processes. Load: {first['load']}, n = {first['n']:,}. A part has the allocator, the kernel and SQLite that it called.\n\n{table_text(head, rows)}\n\n"
+            f"![CPU of a task](benchmarks/budget.svg)\n\nThe functions that cost most ({first['store']}, {first['mode']}):\n\n{table_text(['function', 'us a task'], functions)}\n")
+
+
+def core(found, plots):
+    lines = [line for (figure, *_), cell in found.cells.items() if figure == "core" for line in cell.lines]
+    if not lines:
+        return "## The dispatcher core with many workers\n\nNot measured in these runs (`./dev bench --core`).\n"
+    keys = ["task_ns", "task_turn_longest_us", "register_ns", "idle_heartbeat_ns", "idle_share", "busy_heartbeat_ns", "busy_share", "busy_turn_longest_us",
+            "same_body_ns", "no_slot_turn_us", "store_away_ns", "bytes_per_worker", "bytes_per_worker_after"]
+    head = ["figure", *(f"{line['mode']}, {line['workers']:,}" for line in lines)]
+    rows = [[key, *(number(line.get(key)) for line in lines)] for key in keys]
+    plots["core.svg"] = plot.bars("ns a task in the core", [(f"{line['mode']}, {line['workers']:,} workers", line["task_ns"], f"{number(line['task_ns'])} ns", None)
+                                                           for line in lines])
+    return (f"## The dispatcher core with many workers\n\n`bench/scale`, {lines[0]['tasks']:,} tasks, {lines[0]['slots']} slots a worker, core alone, one thread; the keys are"
+            f" explained in `bench/scale/scale_bench.cpp`.\n\n{table_text(head, rows)}\n\n![ns a task](benchmarks/core.svg)\n")
+
+
+def machine_text(found):
+    out = []
+    for name, head in sorted(found.runs.items()):
+        if not any(cell.run == name for cell in found.cells.values()):
+            continue
+        m = head["machine"]
+        out.append(f"- run `{name}`: {m['cpu']}, {m['cpus']} CPUs, {m['memory_gib']} GiB, Linux {m['kernel']}, {m['system']}; a sync of the disk takes {m['sync_us']} us;"
+                   f" {m['treadle']}, revision {m['revision']}; {m['python']}, {m['redis'].split(' sha')[0]}; {m['compiler']}. Command: `{head['command']}`")
+    return "\n".join(out)
+
+
+def document(found):
+    """The text, and the plots by file name."""
+    plots = {}
+    tables = targets.tables()
+    figures = [f for t in tables for f in (Figure(row, found) for row in t.rows)]
+    judged = [f for f in figures if f.reached is not None]
+    missed = [f for f in judged if not f.reached]
+    text = ["# Benchmarks\n", "Made by `./dev bench --report` from `bench/results/`; do not edit. `./dev bench` measures, `bench/README.md` tells how. Driver, service and"
+            " executors share the same two cores. A ratio above 1 means that Treadle is better; it is given only where the peer ran in the same run.\n", machine_text(found) + "\n",
+            f"{len(judged) - len(missed)} of {len(judged)} targets measured here are reached."]
+    text.append("\n".join(f"- not reached: {f.row.label} ({f.row.figure}): {number(f.value)} {f.row.unit}, target {number(f.row.target)}" for f in missed) + "\n")
+    text += [section(t, found, plots) for t in tables]
+    text += [budget(found, plots), core(found, plots)]
+    if found.broken:
+        text.append("## Runs that failed\n\n" + "\n".join(f"- {line['figure']} {line.get('peer') or line.get('store')} {line.get('mode') or ''}: "
+                    f"{str(line.get('error') or 'unfinished or failed tasks')[:160]}" for line in found.broken) + "\n")
+    return "\n".join(text), plots
+
+
+def renew(text, values):
+    """Puts today's values between the marks <!--=name--> and <!--/--> of a hand-written text."""
+    def put(found):
+        name = found.group(1).strip()
+        if name not in values:
+            raise SystemExit(f"no such value: {name}; there are {', '.join(sorted(values))}")
+        return f"<!--={name}-->{number(values[name])}<!--/-->"
+    return re.sub(r"<!--=([^>]*?)-->.*?<!--/-->", put, text, flags=re.S)
 
 
 def main():
-    runs, limits, bad = collections.defaultdict(list), collections.defaultdict(list), []
-    for path in sys.argv[1:]:
-        for raw in open(path):
-            try:
-                d = json.loads(raw)
-            except ValueError:
-                continue
-            if "limit" in d:
-                limits[d["limit"] + (f" [{d['bytes']} B]" if "bytes" in d else "")].append(d)
-            elif "workload" in d and d["server"] != "driver-ceiling":
-                if "error" in d or d.get("unfinished") or (d.get("failed") and "failing" not in d["workload"]):
-                    bad.append(d)
-                if "error" not in d:
-                    runs[d["workload"], d["server"]].append(d)
-    for k, v in runs.items():  # where quiet runs exist, only they count
-        runs[k] = [d for d in v if (d.get("idle_before") is None or d["idle_before"] >= 0.8)] or v
-    servers = [s for s in ORDER if any(k[1] == s for k in runs)] + sorted({k[1] for k in runs} - set(ORDER))
-
-    def table(title, rows):
-        print(f"\n### {title}\n| workload | " + " | ".join(servers) + " |\n|" + "---|" * (len(servers) + 1))
-        for label, workload, key, best in rows:
-            cells = []
-            for s in servers:
-                names = [workload] if isinstance(workload, str) else workload
-                v = [d[key] for w in names for d in runs.get((w, s), []) if d.get(key) is not None]
-                cells.append(fmt(med(v)) + (f" (best {fmt(best(v))})" if v and best else ""))
-            if any(not c.startswith("-") for c in cells):
-                print(f"| {label} | " + " | ".join(cells) + " |")
-
-    table("No-op throughput, 2 worker processes", [
-        ("tasks/s end to end", "throughput", "tasks_per_s", max), ("submissions/s", "throughput", "submit_rps", None),
-        ("tasks/s with every result fetched", "throughput", "fetched_per_s", None), ("16 closed-loop clients, tasks/s", "latency-c16-poll1000", "tasks_per_s", None),
-        ("16 closed-loop clients, p50 us", "latency-c16-poll1000", "p50_us", None), ("16 closed-loop clients, p99 us", "latency-c16-poll1000", "p99_us", None),
-        ("GET /status per second, 16 connections", "status-poll-c16", "rps", None), ("GET /status p50 us", "status-poll-c16", "p50_us", None)])
-    one = ["latency-c1-poll0", "latency"]
-    table("Latency of one no-op at a time, us (closed loop; HTTP servers polled without a pause)", [
-        ("p50", one, "p50_us", min), ("p95", one, "p95_us", None), ("p99", one, "p99_us", None), ("polls per task", one, "polls_per_task", None),
-        ("p50, 1 ms between polls", "latency-c1-poll1000", "p50_us", None), ("p99, 1 ms between polls", "latency-c1-poll1000", "p99_us", None)])
-    table("Payload echo, MB/s of argument bytes (results fetched)", [(n, f"payload-{k}", "MBps", max) for n, k in
-          (("1 KiB", 1 << 10), ("64 KiB", 1 << 16), ("1 MiB", 1 << 20), ("8 MiB", 8 << 20))])
-    table("Sleep efficiency = ideal / actual", [(f"{ms} ms {sc}, W={w}", f"sleep-{ms}ms-{sc}-W{w}", "efficiency", None)
-          for ms in (10, 100, 1000) for sc in ("weak", "strong") for w in (1, 2, 4, 8, 16)])
-    print("\n### CPU per no-op task, us, by program (throughput workload, median)")
-    for s in servers:
-        acc = collections.defaultdict(list)
-        for d in runs.get(("throughput", s), []):
-            for k, v in d.get("cpu_us", {}).items():
-                if k == "launch.py" or (k.endswith("_bench.py") and "client" in d["cpu_us"]):
-                    continue
-                acc[k].append(v)
-        if acc:
-            m = {k: med(v) for k, v in acc.items()}
-            print(f"- {s}: total {sum(m.values()):.0f} = " + ", ".join(f"{ {'from': 'spawned processes', 'import': 'worker processes'}.get(k, k)} {v:.0f}" for k, v in sorted(m.items(), key=lambda x: -x[1])))
-    print("\n### Limits (median of the runs)\n| what | figure |\n|---|---|")
-    for name, v in limits.items():
-        f = []
-        for key in ("rps", "mean_us", "p50_us", "p99_us", "cpu_us", "server_cpu_us", "p50_ms"):
-            x = [d[key] for d in v if isinstance(d.get(key), (int, float))]
-            if x:
-                f.append(f"{key} {fmt(med(x))}")
-        print(f"| {name} | {', '.join(f)} (n={len(v)}) |")
-    if bad:
-        print(f"\n{len(bad)} runs ended with errors or unfinished tasks:")
-        for d in bad[:20]:
-            print("-", json.dumps({k: d.get(k) for k in ("workload", "server", "workers", "rep", "error", "unfinished", "failed", "completed")}))
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("files", nargs="+")
+    p.add_argument("--docs", default="docs", type=pathlib.Path)
+    p.add_argument("--any-scale", action="store_true", help="also runs with --scale: to try this program")
+    a = p.parse_args()
+    found = results.Results(results.read(a.files), a.any_scale)
+    if not found.cells:
+        raise SystemExit("no figures in " + ", ".join(a.files) + "; ./dev bench writes them")
+    text, plots = document(found)
+    (a.docs / "benchmarks").mkdir(parents=True, exist_ok=True)
+    (a.docs / "BENCHMARKS.md").write_text(text)
+    for name, svg in plots.items():
+        (a.docs / "benchmarks" / name).write_text(svg)
+    scaling = a.docs / "scaling.md"
+    if scaling.exists():
+        scaling.write_text(renew(scaling.read_text(), model.values(found)))
+    print(f"{a.docs / 'BENCHMARKS.md'}, {len(plots)} plots")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -16,7 +16,7 @@ def make_for(ser, prefetch):
     def make(workers):
         env = {"SER": ser, "PREFETCH": str(prefetch), "CELERY_REDIS": f"redis://127.0.0.1:{PORT}/0", "C_FORCE_ROOT": "1"}
         r = common.redis_server(PORT)
-        w = common.start(["/usr/bin/python3", "-m", "celery", "-A", "celery_app", "worker", "-P", "prefork", "-c", str(workers),
+        w = common.start([sys.executable, "-m", "celery", "-A", "celery_app", "worker", "-P", "prefork", "-c", str(workers),
                           "--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "error"], "/tmp/peer-celery.log", env, cwd=HERE)
         import celery_app
         celery_app.app.conf.update(task_serializer=ser, result_serializer=ser)
