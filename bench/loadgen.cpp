@@ -27,6 +27,7 @@ static double pct(std::vector<double>& v, double p) {
 }
 
 int main(int argc, char** argv) {
+  signal(SIGPIPE, SIG_IGN);  // a server that closes is told by its answer, or by the end of the stream
   if (argc < 2)
     die("usage: loadgen tasks|latency|status|batch|invoke|echo-raw|echo-base64 --url URL --fn FILE --args FILE [...]");
   std::string mode = argv[1], url, fn, args, wait;

@@ -58,9 +58,9 @@ inline constexpr Duration kLongTask = 100ms;           // no prefetch for a work
 inline constexpr std::size_t kOutputKept = 64u << 10;  // last bytes of a task's stdout and stderr
 inline constexpr std::size_t kMaxRequirements = 64;    // of a function
 inline constexpr std::size_t kMaxRequirement = 256;    // bytes of one
-inline constexpr std::size_t kAwaitEnvironment =
-    1000;  // attempts of a worker that wait for environments beside its credit
-inline constexpr Duration kEnvironmentBuild = 15min;             // then a build is ended, and has failed
+inline constexpr std::size_t kAwaitEnvironment = 1000;   // attempts that wait for environments beside a worker's credit
+inline constexpr std::size_t kEnvironmentsKnown = 1000;  // a worker remembers of so many whether they are there
+inline constexpr Duration kEnvironmentBuild = 15min;     // then a build is ended, and has failed
 inline constexpr std::uint64_t kEnvironmentCache = 10ull << 30;  // bytes of a worker's environments (--env-cache-size)
 inline constexpr std::size_t kEnvironmentZygotes = 8;            // warm processes beside those of --python
 inline constexpr std::size_t kProgressNote = 1024;               // bytes of what a task says of its progress

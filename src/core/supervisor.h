@@ -244,6 +244,7 @@ class Supervisor {
   void on(event::EnvironmentBuilt& e);
   void environment_failed(const ExecutorKey& key, std::string why, std::string log);
   void environment_gone(const ExecutorKey& key);
+  Environment& environment(const ExecutorKey& key);
   void release_waiting(Environment& one);
   void end_without_environment(Work& work, const Environment& one);
 

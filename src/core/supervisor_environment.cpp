@@ -15,12 +15,21 @@ std::string where(const ExecutorKey& key) {
 
 }  // namespace
 
+// What is forgotten is only whether one is there, which its next task finds out.
+Supervisor::Environment& Supervisor::environment(const ExecutorKey& key) {
+  const auto name = std::make_pair(key.interpreter, key.environment);
+  if (const auto known = environments_.find(name); known != environments_.end()) return known->second;
+  if (environments_.size() >= limits::kEnvironmentsKnown)
+    std::erase_if(environments_, [](const auto& one) { return one.second.state != Environment::State::Wanted; });
+  return environments_[name];
+}
+
 // True: the attempt waits for its environment, or has ended for the lack of one.
 bool Supervisor::awaits_environment(Work& work) {
   if (work.attempt.surroundings.empty()) return false;
   const ExecutorKey key = key_for(work);
   if (key.environment.empty()) return false;
-  Environment& one = environments_[{key.interpreter, key.environment}];
+  Environment& one = environment(key);
   if (one.state == Environment::State::Ready) return false;
   if (one.state == Environment::State::Failed && now_ < one.try_at) {
     end_without_environment(work, one);
@@ -48,7 +57,7 @@ void Supervisor::on(event::EnvironmentBuilt& e) {
   building_ = false;
   const ExecutorKey key = std::move(to_build_.front());
   to_build_.pop_front();
-  Environment& one = environments_[{key.interpreter, key.environment}];
+  Environment& one = environment(key);
   if (e.try_again) {
     to_build_.push_back(key);
   } else if (e.why.empty()) {
@@ -63,7 +72,7 @@ void Supervisor::on(event::EnvironmentBuilt& e) {
 
 // Also when it is there and no process comes up in it.
 void Supervisor::environment_failed(const ExecutorKey& key, std::string why, std::string log) {
-  Environment& one = environments_[{key.interpreter, key.environment}];
+  Environment& one = environment(key);
   trail("environment.failed", where(key) + " why=\"" + why + "\"");
   one.state = Environment::State::Failed;
   one.why = std::move(why);
@@ -74,7 +83,7 @@ void Supervisor::environment_failed(const ExecutorKey& key, std::string why, std
 
 // It was evicted while nobody used it: it is built again when it is needed.
 void Supervisor::environment_gone(const ExecutorKey& key) {
-  environments_[{key.interpreter, key.environment}].state = Environment::State::Unknown;
+  environment(key).state = Environment::State::Unknown;
 }
 
 void Supervisor::release_waiting(Environment& one) {

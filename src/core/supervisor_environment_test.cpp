@@ -130,6 +130,18 @@ TEST(SupervisorEnvironment, ItsTasksDoNotBlockTheCreditOfOthers) {
   EXPECT_EQ(rig.said.back().free_slots, 0u) << "there is a limit";
 }
 
+TEST(SupervisorEnvironment, OnlySoManyAreRemembered) {
+  Rig rig = waiting(1);
+  for (std::size_t n = 0; n <= limits::kEnvironmentsKnown; ++n) {
+    built(rig, "no");
+    rig.give({needs(100 + n, "[\"" + std::to_string(n) + "\"]")});
+  }
+  const std::size_t built_so_far = rig.builds.size();
+  rig.give({needs(5000, kNumpy)});
+  built(rig, "no");
+  EXPECT_EQ(rig.builds.size(), built_so_far + 1) << "its failure of just now is forgotten";
+}
+
 TEST(SupervisorEnvironment, ADrainingWorkerGivesTheirTasksBack) {
   Rig rig = waiting(2);
   rig.step(event::WorkerDrainAsked{});

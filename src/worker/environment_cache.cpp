@@ -1,5 +1,6 @@
 #include "worker/environment_cache.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <boost/json.hpp>
@@ -19,6 +20,11 @@ constexpr char kForm[] = "1";            // of what is built; another one makes 
 std::string variable(const char* name) {
   const char* value = std::getenv(name);
   return value ? value : "";
+}
+
+bool is_ours_alone(const std::string& folder) {
+  struct stat found {};
+  return ::stat(folder.c_str(), &found) == 0 && found.st_uid == ::geteuid() && (found.st_mode & 022) == 0;
 }
 
 }  // namespace
@@ -42,7 +48,8 @@ std::string EnvironmentCache::name_of(const ZygoteOptions& interpreter, const st
 }
 
 bool EnvironmentCache::is_there(const std::string& name) const {
-  return ::access((folder_of(name) + ".json").c_str(), R_OK) == 0 && ::access(python_of(name).c_str(), X_OK) == 0;
+  return is_ours_alone(options_.cache) && ::access((folder_of(name) + ".json").c_str(), R_OK) == 0 &&
+         ::access(python_of(name).c_str(), X_OK) == 0;
 }
 
 std::string EnvironmentCache::job(const std::string& name, const std::string& requirements) const {

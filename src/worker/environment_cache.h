@@ -29,6 +29,7 @@ class EnvironmentCache {
 
   // `requirements` is a JSON list. The name is a hash of all that makes one environment differ from another.
   std::string name_of(const ZygoteOptions& interpreter, const std::string& requirements) const;
+  // False also in a folder that others can write to: they would choose what runs. The builder says so.
   bool is_there(const std::string& name) const;
   std::string python_of(const std::string& name) const { return folder_of(name) + "/bin/python"; }
   std::string lock_of(const std::string& name) const { return folder_of(name) + ".lock"; }

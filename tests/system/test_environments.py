@@ -45,6 +45,15 @@ def begin(serve, wheels, tmp_path):
     return start
 
 
+def test_a_folder_that_others_may_write_to_is_refused(begin, tmp_path):
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache").chmod(0o777)
+    v1 = begin()
+    task = v1.ended(v1.submit(v1.register(which, requirements=["treadle_tiny==1.0"])))
+    assert task["error"]["kind"] == "EnvironmentFailed" and os.listdir(v1.cache) == [], task
+    assert "is not this user's alone" in json.dumps(task), task
+
+
 def which(name="treadle_tiny"):
     import importlib
     import os

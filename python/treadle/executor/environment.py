@@ -13,6 +13,10 @@ def hold_environment(lock):
 def build_environment(job):
     """The exit code of a builder: 0 if the environment is there. What it says on stdout is for people."""
     os.makedirs(job["cache"], 0o700, exist_ok=True)
+    found = os.stat(job["cache"])
+    if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        print("%s is not this user's alone, so others could choose what runs; take another folder (--env-cache), or chmod go-w" % job["cache"])
+        return 1
     folder = job["cache"] + "/" + job["name"]
     lock = os.open(folder + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_SH)
