@@ -14,11 +14,12 @@ R = TypeVar("R")
 
 # Of docs/api.md: what the server knows as options, and what belongs to a call beside them.
 _OPTIONS = (
-    *("delivery", "max_attempts", "time_limit", "retries", "retry_delay", "priority", "queue", "isolation"),
+    *("delivery", "max_attempts", "time_limit", "retries", "retry_delay", "retry_on", "retry_backoff", "retry_max_delay"),
+    *("priority", "queue", "labels", "concurrency_key", "max_concurrent", "retention", "isolation"),
     *("memory_limit", "cpu_limit", "file_limit", "process_limit", "output_limit", "result_limit"),
     *("env", "secrets", "requirements"),
 )
-_OF_CALL = ("delay", "queue_ttl", "group")
+_OF_CALL = ("delay", "queue_ttl", "expires_in", "deadline", "group")
 
 
 def check_options(options: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <set>
 
 #include "cli/cpus.h"
 #include "cli/node.h"
@@ -47,6 +48,15 @@ std::vector<std::string> module_paths(const std::vector<std::string>& given, con
 
 core::Payload store_failure(core::ErrorKind kind, TaskId task, const std::string& worker, const std::string& text) {
   return core::worker_failure_object(task, worker, std::string(core::name_of(kind)) + ": " + text);
+}
+
+// Those that it was given, and its Python versions; sorted, each once.
+std::vector<std::string> labels_of(const std::vector<std::string>& given,
+                                   const std::vector<core::PythonVersion>& pythons) {
+  std::set<std::string> labels(given.begin(), given.end());
+  for (const core::PythonVersion& python : pythons)
+    labels.insert("python=" + std::to_string(python.major) + '.' + std::to_string(python.minor));
+  return {labels.begin(), labels.end()};
 }
 
 bool is_loopback(const std::string& host) { return host == "localhost" || host == "::1" || host.starts_with("127."); }
@@ -182,6 +192,8 @@ core::SupervisorConfig Node::supervisor_config() {
   config.executor_age = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(o.age_s));
   config.executor_memory = o.memory_each >= 0 ? static_cast<std::uint64_t>(o.memory_each)
                                               : machine_memory() / 2 / static_cast<std::uint64_t>(o.slots);
+  for (const std::string& queue : o.queues) config.info.queues.push_back(queue == "default" ? std::string() : queue);
+  config.info.labels = labels_of(o.labels, config.info.pythons);
   config.info.in_process = options_.has_dispatcher;
   config.heartbeat_when_idle = !options_.has_dispatcher;
   config.asks = !options_.has_dispatcher && core::speaks_only_when_asked(options_.dispatch.mode);

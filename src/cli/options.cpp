@@ -177,6 +177,17 @@ void add_executors(Form& form) {
       ->envname("TREADLE_WHEELHOUSE")
       ->check(CLI::ExistingDirectory);
   form.app
+      .add_option("--queue", o.queues,
+                  "queue whose tasks are taken (repeatable; default: the queue that is called default)")
+      ->envname("TREADLE_QUEUE")
+      ->delimiter(',');
+  form.app
+      .add_option("--label", o.labels,
+                  "word that tasks may ask for with the option labels (repeatable); one like python=3.11 is there for "
+                  "each interpreter")
+      ->envname("TREADLE_LABEL")
+      ->delimiter(',');
+  form.app
       .add_option("--async-slots", o.async_slots,
                   "tasks of one async function that run side by side in one Python process, which takes one slot")
       ->check(CLI::Range(std::size_t{1}, core::kAsyncSlotsMax))
@@ -195,6 +206,31 @@ void add_executors(Form& form) {
       ->check(CLI::NonNegativeNumber);
 }
 
+constexpr std::string_view kNameLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+
+bool is_dispatcher_name(const std::string& name) {
+  return name.size() <= 64 && name.find_first_not_of(kNameLetters) == std::string::npos;
+}
+
+// Of a worker: as the options of tasks may be that are to match.
+std::optional<int> check_words(const Form& form) {
+  const ExecutorOptions& o = form.options.executors;
+  for (const std::string& queue : o.queues) {
+    if (queue.empty() || queue.size() > core::limits::kMaxQueueName ||
+        queue.find_first_not_of(kNameLetters) != std::string::npos)
+      return complain(form, "--queue takes up to 64 letters, digits, '.', '_' and '-', not '" + queue + "'.");
+  }
+  const std::string letters = std::string(kNameLetters) + "=:/@+";
+  for (const std::string& label : o.labels) {
+    if (label.empty() || label.size() > core::limits::kMaxLabel ||
+        label.find_first_not_of(letters) != std::string::npos)
+      return complain(form, "--label takes up to 64 letters, digits and signs of ._-=:/@+, not '" + label + "'.");
+  }
+  if (o.labels.size() > core::limits::kMaxLabels)
+    return complain(form, "--label may be given " + std::to_string(core::limits::kMaxLabels) + " times at most.");
+  return std::nullopt;
+}
+
 std::optional<int> parse(Form& form, const Arguments& arguments) {
   try {
     form.app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // CLI11 takes them from the back
@@ -210,7 +246,7 @@ std::optional<int> parse(Form& form, const Arguments& arguments) {
   form.options.dispatch.mode = *mode;
   // In push and pull the workers have the slots; -w is taken all the same, as the seed's programs take it.
   form.options.has_executors = form.options.has_dispatcher && *mode == core::Mode::Local;
-  return std::nullopt;
+  return check_words(form);
 }
 
 bool is_redis(const std::string& store) {
@@ -219,11 +255,6 @@ bool is_redis(const std::string& store) {
     if (store.starts_with(scheme)) return true;
   }
   return false;
-}
-
-bool is_dispatcher_name(const std::string& name) {
-  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-  return name.size() <= 64 && name.find_first_not_of(kAllowed) == std::string::npos;
 }
 
 // A worker's words: push or pull, slots, tcp://host:port, in any order.

@@ -49,8 +49,10 @@ struct ExecutorOptions {
   std::vector<std::string> pythons = {"python3"};  // the first one runs what tells no version
   std::vector<std::string> paths;
   std::vector<std::string> preload;
-  std::string cwd;                              // "": this process's
-  std::string secrets_dir;                      // "": none
+  std::string cwd;                  // "": this process's
+  std::string secrets_dir;          // "": none
+  std::vector<std::string> queues;  // whose tasks it takes; none: "default"
+  std::vector<std::string> labels;
   std::size_t async_slots = core::kAsyncSlots;  // tasks of a coroutine function side by side in one executor
   std::string env_cache;                        // of environments of requirements; "": in the user's cache
   std::uint64_t env_cache_size = core::limits::kEnvironmentCache;

@@ -189,6 +189,10 @@ std::string waits_for(const json::value& task, const json::array& workers) {
   if (able == 0 && named)
     return "No ready worker serves the queue " + queue + "; start one that does, or submit without the option.";
   if (able == 0) return "There is no ready worker. Start one; the task stays queued until then.";
+  if (const std::string key = text(task.at("options"), "concurrency_key"); free > 0 && !key.empty())
+    return "It shares the concurrency_key " + key + ", of which " +
+           counted(number(task.at("options"), "max_concurrent"), "task") +
+           " may run at once: it runs when one of them has ended.";
   if (free == 0)
     return "All " + counted(slots, "slot") + " of " + counted(able, "worker") +
            " are taken; it runs when its turn comes. More slots (-w) or workers shorten that.";
@@ -207,6 +211,7 @@ std::string not_ended(const json::value& task, std::string_view workers) {
   if (!text(times, "claimed").empty()) return "It was given to a worker and waits there for a free Python process.";
   if (const std::string due = text(times, "not_before"); !due.empty() && due > text(task, "now"))
     return "It was asked to wait until " + due + ".";
+  if (const std::string words = text(task, "waiting_for"); !words.empty()) return words;
   if (workers.empty()) return "It waits for a worker; which there are is not known.";
   return waits_for(task, json::parse({workers.data(), workers.size()}).at("workers").as_array());
 }
@@ -227,7 +232,7 @@ std::string advice(const std::string& kind) {
       {"PoisonTask",
        "It killed its Python process each time. Run it by hand with the same arguments, outside of the service."},
       {"Cancelled", "Somebody asked for it. Submit it again if that was a mistake."},
-      {"Expired", "It waited longer than queue_ttl. Add workers, or let it wait longer."},
+      {"Expired", "It had not begun in time (deadline, expires_in or queue_ttl). Add workers, or let it wait longer."},
       {"EnvironmentFailed",
        "What it needs around it is not there: the message says what. Of requirements the output above is the log of "
        "their build."},

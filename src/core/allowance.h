@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "core/scheduling.h"
+
 namespace treadle::core {
 
 // 0 = no limit of its own.
@@ -20,10 +22,10 @@ struct Allowance {
   friend auto operator<=>(const Allowance&, const Allowance&) = default;
 };
 
-// A JSON object with the limits that are set, in a fixed order: {"cpu_ms":500,"processes":4}; "" if none is.
+// A JSON object with what is set, in a fixed order: {"cpu_ms":500,"processes":4,"labels":"gpu"}; "" if nothing is.
 // `surroundings` is a JSON object too, or "": the environment of the task and the names of its secrets, which the core
 // only carries.
-std::string to_text(const Allowance& allowance, std::string_view surroundings = {});
+std::string to_text(const Allowance& allowance, std::string_view surroundings = {}, const Scheduling& scheduling = {});
 // Reads what to_text wrote. A text with anything else in it (of another version) gives the limits that it names.
 Allowance allowance_of(std::string_view text);
 std::string_view surroundings_of(std::string_view text);  // "" if there are none

@@ -17,6 +17,7 @@ struct ClaimRequest {
   std::vector<Token> tokens;        // made by the dispatcher; at most this many attempts are given
   std::vector<std::string> queues;  // names, in order of preference; empty = the default queue
   std::string worker;               // for the record, when the claimer already knows (LOCAL); may be empty
+  std::vector<std::string> labels;  // of the workers that ask, sorted: tasks that want others are left
 };
 
 struct ClaimAnswer {

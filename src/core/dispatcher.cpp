@@ -15,7 +15,7 @@ constexpr std::string_view kDisconnected = "its connection is gone";
 }  // namespace
 
 Dispatcher::Dispatcher(DispatcherConfig config, Rng rng, Instant now)
-    : config_(std::move(config)), rng_(rng), session_(config_.session), renew_at_(now), poll_at_(now) {
+    : config_(std::move(config)), rng_(rng), session_(config_.session), renew_at_(now) {
   TREADLE_ASSERT(!session_.is_nil());
 }
 
@@ -58,14 +58,21 @@ void Dispatcher::discount_stall(Instant now) {
   }
 }
 
+Instant Dispatcher::claim_due() const {
+  if (claim_again_) return claim_pause_;
+  Instant due = Instant::never();
+  for (const auto& [key, kind] : kinds_) {
+    if (kind->wants_more()) due = std::min(due, kind->poll_at);
+  }
+  return due;
+}
+
 Instant Dispatcher::next_deadline() const {
   Instant next = renew_at_;
   if (session_state_ == SessionState::Opening || renewing_) next = Instant::never();
   if (may_claim()) {
-    const bool due = claim_again_ || wants_more();
-    if (due && claim_in_flight_ == 0 && !draining_)
-      next = std::min(next, std::max(claim_again_ ? claim_pause_ : poll_at_, claim_pause_));
-    if (!unplaced_.empty()) next = std::min(next, unplaced_.front().first + limits::kWaitForSlot);
+    if (claim_in_flight_ == 0 && !draining_) next = std::min(next, std::max(claim_due(), claim_pause_));
+    if (!unplaced_.empty()) next = std::min(next, unplaced_.front().since + limits::kWaitForSlot);
   }
   if (!parks_.empty()) next = std::min(next, parks_.begin()->first);
   if (!backstops_.empty()) next = std::min(next, backstops_.begin()->first);
@@ -120,7 +127,7 @@ void Dispatcher::on(Instant now, event::WorkerAlive& e) {
   worker->unroutable_since = Instant::never();
 }
 
-void Dispatcher::on(Instant, event::WorkHint&) { work_hinted_ = true; }
+void Dispatcher::on(Instant, event::WorkHint&) { expect_work(); }
 
 void Dispatcher::on(Instant now, event::WorkerUnroutable& e) {
   Worker* worker = find(e.worker);
@@ -163,7 +170,7 @@ DispatcherFigures Dispatcher::figures() const {
   DispatcherFigures f;
   f.workers = workers_.size();
   f.lost_workers = lost_.size();
-  f.credit = credit_total_;
+  for (const auto& [key, kind] : kinds_) f.credit += kind->credit;
   f.held = live_.size();
   f.unplaced = unplaced_.size();
   f.ending = finish_ready_.size() + requeue_ready_.size();

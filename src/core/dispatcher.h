@@ -207,10 +207,29 @@ class Dispatcher {
   bool quiet() const;
 
  private:
+  // Workers that may take the same tasks: of the same queues, with the same labels. Claims are made for one kind.
+  struct Kind {
+    std::vector<std::string> queues, labels;
+    std::size_t workers = 0;
+    std::set<std::pair<std::uint64_t, WorkerId>> ranked;  // those with credit, best place first
+    std::uint64_t credit = 0;                             // sum over ranked
+    std::size_t unplaced = 0;                             // of unplaced_, those that were claimed for it
+    bool hinted = true;                                   // there may be work
+    Instant poll_at;
+    // Not more than one batch may wait for a place: it waits for slots, and further attempts would wait beside it.
+    bool wants_more() const { return credit > unplaced && unplaced < limits::kBatch; }
+  };
+  using KindKey = std::pair<std::vector<std::string>, std::vector<std::string>>;  // queues, labels
+  struct Unplaced {
+    Instant since;
+    Attempt attempt;
+    std::shared_ptr<Kind> kind;
+  };
   struct Worker {
     WorkerId id;
     std::uint64_t boot = 0;
     WorkerInfo info;
+    std::shared_ptr<Kind> kind;  // never null once it is registered
     Instant last_heard;
     Instant last_sent;
     Instant unroutable_since = Instant::never();
@@ -232,7 +251,7 @@ class Dispatcher {
     bool awaits_body = false;                 // plain: its attempt goes out together with the function's body
     DispatcherMessage out;                    // of this turn
     Instant check_at = Instant::never();      // its place in watch_; another entry there is out of date
-    bool ranked = false;                      // stands in ranked_, with this rank and credit
+    bool ranked = false;                      // stands in its kind's `ranked`, with this rank and credit
     std::uint64_t rank = 0;
     std::uint32_t ranked_credit = 0;
   };
@@ -249,6 +268,8 @@ class Dispatcher {
     std::uint16_t retries_left = 0;
     Duration retry_delay{0};
     Duration time_limit{0};
+    Instant start_by = Instant::never();  // from then on it may not begin
+    std::string retry_on;
     Instant backstop = Instant::never();  // the worker should have ended it long ago
   };
   struct Other {  // another dispatcher's session, as this one sees it
@@ -292,8 +313,6 @@ class Dispatcher {
   void on(Instant now, event::DrainAsked& e);
   void discount_stall(Instant now);
   bool may_claim() const { return session_state_ == SessionState::Live && !must_renew_; }
-  // Not more than one batch may wait for a place: it waits for slots, and further attempts would wait beside it.
-  bool wants_more() const { return credit_total_ > unplaced_.size() && unplaced_.size() < limits::kBatch; }
   void note(std::string text) { notes_.push_back(std::move(text)); }
 
   // dispatcher_workers.cpp: who is there, what they hold, what they say
@@ -323,6 +342,10 @@ class Dispatcher {
   std::uint32_t credit(const Worker& worker) const;
   std::uint32_t open_slots(const Worker& worker) const;
   void rank(Worker& worker);
+  void unrank(Worker& worker);
+  void join_kind(Worker& worker);
+  void leave_kind(Worker& worker);
+  void set_time_to_start(Instant now, Attempt& attempt) const;
   void send_messages(Instant now, DispatcherEffects& effects);
   void speak(Instant now, DispatcherEffects& effects);
 
@@ -337,10 +360,13 @@ class Dispatcher {
   void body_for_plain(Worker& worker, const FunctionBody& body);
 
   // dispatcher_store.cpp: claims, endings, session
-  bool place_one(Instant now, Attempt& attempt);
+  bool place_one(Instant now, Kind& kind, Attempt& attempt);
   void unplace(TaskId task, Live& live);
   void place_claimed(Instant now);
   void claim_more(Instant now, DispatcherEffects& effects);
+  std::shared_ptr<Kind> next_to_claim(Instant now);
+  Instant claim_due() const;
+  void expect_work();
   void end_live(TaskId task, Token token);
   void keep_session(Instant now, DispatcherEffects& effects);
   void watch_others(Instant now, const std::vector<SessionBeat>& others);
@@ -372,26 +398,24 @@ class Dispatcher {
   std::vector<Held> revokes_done_;
 
   std::unordered_map<WorkerId, std::unique_ptr<Worker>> workers_;
-  std::map<Instant, std::vector<WorkerId>> watch_;       // when to look whether they are still there
-  std::set<std::pair<std::uint64_t, WorkerId>> ranked_;  // workers with credit, best place first
-  std::uint64_t credit_total_ = 0;                       // sum over ranked_
-  std::unordered_set<WorkerId> dirty_;                   // have something to say this turn
-  std::set<std::pair<Instant, WorkerId>> parks_;         // requests that wait, first to be answered first
+  std::map<Instant, std::vector<WorkerId>> watch_;  // when to look whether they are still there
+  std::map<KindKey, std::shared_ptr<Kind>> kinds_;  // each has workers
+  std::unordered_set<WorkerId> dirty_;              // have something to say this turn
+  std::set<std::pair<Instant, WorkerId>> parks_;    // requests that wait, first to be answered first
   std::deque<WorkerView> lost_;
   std::vector<WorkerId> removed_;                               // this turn
   std::vector<std::pair<WorkerId, DispatcherMessage>> strays_;  // REREGISTER for peers that are not registered
 
   std::unordered_map<TaskId, Live> live_;
-  std::deque<std::pair<Instant, Attempt>> unplaced_;  // claimed, waiting for a free slot (at-most-once) or a worker
+  std::deque<Unplaced> unplaced_;  // claimed, waiting for a free slot (at-most-once) or a worker
   std::set<std::pair<Instant, TaskId>> backstops_;
 
   std::uint64_t next_call_ = 1;
   std::uint64_t claim_in_flight_ = 0;  // 0 = none
   ClaimRequest last_claim_;            // repeated as it was if its answer was lost
+  std::shared_ptr<Kind> claim_kind_;   // that it was made for
   bool claim_again_ = false;           // the last call must be repeated
-  bool work_hinted_ = true;
-  Instant poll_at_;
-  Instant claim_pause_;  // after an error of the store
+  Instant claim_pause_;                // after an error of the store
 
   std::uint64_t next_batch_ = 1;
   std::vector<std::pair<FinishItem, Ending>> finish_ready_;

@@ -19,21 +19,43 @@ constexpr int kReadsBeforeReap = 4;
 void Dispatcher::claim_more(Instant now, DispatcherEffects& effects) {
   if (draining_ || claim_in_flight_ != 0 || now < claim_pause_) return;
   if (!claim_again_) {
-    if (!wants_more() || (!work_hinted_ && now < poll_at_)) return;
-    const std::uint64_t wanted = std::min<std::uint64_t>(credit_total_ - unplaced_.size(), limits::kBatch);
-    last_claim_ = ClaimRequest{session_, next_call_++, {}, config_.queues, {}};
+    auto kind = next_to_claim(now);
+    if (!kind) return;
+    claim_kind_ = std::move(kind);
+    const std::uint64_t wanted = std::min<std::uint64_t>(claim_kind_->credit - claim_kind_->unplaced, limits::kBatch);
+    last_claim_ = ClaimRequest{session_, next_call_++, {}, claim_kind_->queues, {}, claim_kind_->labels};
     for (std::uint64_t i = 0; i < wanted; ++i) last_claim_.tokens.push_back(Token{rng_.next() | 1});
   }
   claim_again_ = false;
-  work_hinted_ = false;
+  claim_kind_->hinted = false;
   claim_in_flight_ = last_claim_.call;
   effects.push_back(effect::Claim{last_claim_});
+}
+
+// The next one after the last in their order, so that none is served only when the others have nothing to do.
+std::shared_ptr<Dispatcher::Kind> Dispatcher::next_to_claim(Instant now) {
+  const auto wants = [&](const auto& entry) {
+    const Kind& kind = *entry.second;
+    return kind.wants_more() && (kind.hinted || now >= kind.poll_at);
+  };
+  const auto middle = claim_kind_ ? kinds_.upper_bound({claim_kind_->queues, claim_kind_->labels}) : kinds_.begin();
+  auto found = std::find_if(middle, kinds_.end(), wants);
+  if (found == kinds_.end()) {
+    found = std::find_if(kinds_.begin(), middle, wants);
+    if (found == middle) return nullptr;
+  }
+  return found->second;
+}
+
+void Dispatcher::expect_work() {
+  for (auto& [key, kind] : kinds_) kind->hinted = true;
 }
 
 void Dispatcher::on(Instant now, event::Claimed& e) {
   if (e.call != claim_in_flight_) return;  // an answer to a session that is no more
   claim_in_flight_ = 0;
-  poll_at_ = now + config_.hint_poll;
+  Kind& kind = *claim_kind_;
+  kind.poll_at = now + config_.hint_poll;
   if (!e.answer) {
     claim_again_ =
         true;  // the answer may have been lost after the claim was done: the same call gives the same attempts
@@ -45,7 +67,7 @@ void Dispatcher::on(Instant now, event::Claimed& e) {
     renew_at_ = now;
     return;
   }
-  work_hinted_ = work_hinted_ || e.answer->more;
+  kind.hinted = kind.hinted || e.answer->more;
   for (Attempt& attempt : e.answer->attempts) {
     if (config_.time_limit > Duration{0}) {
       attempt.time_limit =
@@ -61,21 +83,28 @@ void Dispatcher::on(Instant now, event::Claimed& e) {
     live.retries_left = attempt.retries_left;
     live.retry_delay = attempt.retry_delay;
     live.time_limit = attempt.time_limit;
-    unplaced_.emplace_back(now, std::move(attempt));
+    if (attempt.start_within > Duration{0}) live.start_by = now + attempt.start_within;
+    live.retry_on = std::move(attempt.retry_on);
+    unplaced_.push_back({now, std::move(attempt), claim_kind_});
+    ++kind.unplaced;
   }
 }
 
-// Gives the oldest claimed attempts to the least loaded workers, and what waited too long back to the store.
+// Gives the oldest claimed attempts to the least loaded workers of the kind that they were claimed for, and what waited
+// too long back to the store.
 void Dispatcher::place_claimed(Instant now) {
-  std::deque<std::pair<Instant, Attempt>> left;
-  for (auto& [since, attempt] : unplaced_) {
+  std::deque<Unplaced> left;
+  for (auto& [since, attempt, kind] : unplaced_) {
+    --kind->unplaced;
     const auto it = live_.find(attempt.task);
     if (it == live_.end() || it->second.token != attempt.token || it->second.ending) continue;
-    if (place_one(now, attempt)) continue;
-    if (now - since >= limits::kWaitForSlot || draining_) {
+    const bool too_late = it->second.start_by <= now;
+    if (!too_late && place_one(now, *kind, attempt)) continue;
+    if (too_late || now - since >= limits::kWaitForSlot || draining_) {
       unplace(attempt.task, it->second);
     } else {
-      left.emplace_back(since, std::move(attempt));
+      ++kind->unplaced;
+      left.push_back({since, std::move(attempt), kind});
     }
   }
   unplaced_ = std::move(left);
@@ -87,9 +116,9 @@ void Dispatcher::unplace(TaskId task, Live& live) {
                               Ending{{}, {task, live.token}});
 }
 
-bool Dispatcher::place_one(Instant now, Attempt& attempt) {
-  if (ranked_.empty()) return false;
-  Worker* chosen = find(ranked_.begin()->second);
+bool Dispatcher::place_one(Instant now, Kind& kind, Attempt& attempt) {
+  if (kind.ranked.empty()) return false;
+  Worker* chosen = find(kind.ranked.begin()->second);
   // An at-most-once attempt never waits in a worker: it needs a slot that is free now.
   if (attempt.delivery == Delivery::AtMostOnce && open_slots(*chosen) == 0) return false;
   Live& live = live_.at(attempt.task);
@@ -215,7 +244,7 @@ void Dispatcher::on(Instant now, event::Requeued& e) {
     requeue_ready_.emplace_back(std::move(batch.items[i]), ending);
   }
   requeueing_.all.erase(it);
-  work_hinted_ = true;
+  expect_work();
 }
 
 // Durable: the worker may forget it, and so may we.
@@ -302,6 +331,7 @@ void Dispatcher::lose_session(Instant now, bool missing) {
   claim_again_ = false;
   reassert_ready_.clear();
   unplaced_.clear();
+  for (auto& [key, kind] : kinds_) kind->unplaced = 0;
   for (auto& [id, worker] : workers_) {
     DispatcherMessage again;
     again.session = session_;
@@ -321,8 +351,7 @@ void Dispatcher::lose_session(Instant now, bool missing) {
   }
   live_.clear();
   backstops_.clear();
-  ranked_.clear();
-  credit_total_ = 0;
+  kinds_.clear();
   dirty_.clear();
   parks_.clear();
   watch_.clear();
@@ -351,7 +380,7 @@ void Dispatcher::watch_others(Instant now, const std::vector<SessionBeat>& other
 void Dispatcher::on(Instant, event::Reaped& e) {
   if (!e.answer || !*e.answer) return;
   others_.erase(e.other);
-  work_hinted_ = true;
+  expect_work();
   note("session.reaped_other session=" + to_string(e.other));
 }
 

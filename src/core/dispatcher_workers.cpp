@@ -79,6 +79,7 @@ void Dispatcher::register_worker(Instant now, WorkerMessage& message) {
          " slots=" + std::to_string(message.info.slots));
   }
   place->info = std::move(message.info);
+  join_kind(*place);
   place->out.registered = true;
   place->out.heartbeat = config_.heartbeat;
   place->out.drain = draining_;
@@ -161,7 +162,8 @@ void Dispatcher::take_outcome(Worker& worker, OutcomeReport& report) {
     requeue_ready_.emplace_back(std::move(item), ending);
     return;
   }
-  if (ours && report.outcome.kind == ErrorKind::FunctionFailed && it->second.retries_left > 0) {
+  if (ours && report.outcome.kind == ErrorKind::FunctionFailed && it->second.retries_left > 0 &&
+      is_retried(it->second.retry_on, report.outcome.error_classes, report.outcome.error_type)) {
     RequeueItem item{attempt.task,
                      attempt.token,
                      GiveBack::Retry,
@@ -268,8 +270,7 @@ void Dispatcher::remove_worker(Worker& worker, std::string_view why) {
     lost_.back().lost_why = why;
     if (lost_.size() > limits::kLostWorkersShown) lost_.pop_front();
   }
-  worker.draining = true;  // no credit from now on
-  rank(worker);
+  leave_kind(worker);
   unpark(worker);
   dirty_.erase(worker.id);
   removed_.push_back(worker.id);
@@ -337,20 +338,60 @@ std::uint32_t Dispatcher::open_slots(const Worker& worker) const {
   return worker.free_slots > worker.in_flight ? worker.free_slots - worker.in_flight : 0;
 }
 
-// Keeps ranked_ and credit_total_ true for this worker; call it after anything that changes its credit or its load.
-// Those with a free slot stand before those that only let attempts wait, so that the first one tells whether there is
-// any.
+void Dispatcher::join_kind(Worker& worker) {
+  WorkerInfo& info = worker.info;
+  std::ranges::sort(info.labels);
+  const KindKey key{info.queues.empty() ? config_.queues : info.queues, info.labels};
+  auto& kind = kinds_[key];
+  if (!kind) {
+    kind = std::make_shared<Kind>();
+    kind->queues = key.first;
+    kind->labels = key.second;
+  }
+  if (worker.kind == kind) return;
+  ++kind->workers;
+  const std::shared_ptr<Kind> joined = kind;
+  leave_kind(worker);
+  worker.kind = joined;
+}
+
+void Dispatcher::leave_kind(Worker& worker) {
+  if (!worker.kind) return;
+  unrank(worker);
+  const auto kind = std::exchange(worker.kind, nullptr);
+  if (--kind->workers == 0) kinds_.erase({kind->queues, kind->labels});
+}
+
+void Dispatcher::unrank(Worker& worker) {
+  worker.kind->credit -= std::exchange(worker.ranked_credit, 0);
+  if (std::exchange(worker.ranked, false)) worker.kind->ranked.erase({worker.rank, worker.id});
+}
+
+// Keeps its kind's `ranked` and `credit` true for this worker; call it after anything that changes its credit or its
+// load. Those with a free slot stand before those that only let attempts wait, so that the first one tells whether
+// there is any.
 void Dispatcher::rank(Worker& worker) {
+  if (!worker.kind) return;  // it is being removed
+  Kind& kind = *worker.kind;
   const std::uint32_t granted = credit(worker);
-  credit_total_ += granted;
-  credit_total_ -= std::exchange(worker.ranked_credit, granted);
+  kind.credit += granted;
+  kind.credit -= std::exchange(worker.ranked_credit, granted);
   std::uint64_t rank = load_rank(static_cast<std::uint32_t>(worker.held.size()), worker.info.slots);
   if (open_slots(worker) == 0) rank |= kNoSlot;
   if (worker.ranked == (granted > 0) && worker.rank == rank) return;
-  if (worker.ranked) ranked_.erase({worker.rank, worker.id});
+  if (worker.ranked) kind.ranked.erase({worker.rank, worker.id});
   worker.ranked = granted > 0;
   worker.rank = rank;
-  if (worker.ranked) ranked_.insert({rank, worker.id});
+  if (worker.ranked) kind.ranked.insert({rank, worker.id});
+}
+
+// What is said again, or late, has less time to start than when it was claimed; one that has none left is given back by
+// its worker.
+void Dispatcher::set_time_to_start(Instant now, Attempt& attempt) const {
+  if (attempt.start_within == Duration{0}) return;
+  const auto live = live_.find(attempt.task);
+  const Instant by = live == live_.end() ? now : live->second.start_by;
+  attempt.start_within = std::max(by - now, Duration{1ms});
 }
 
 void Dispatcher::send_messages(Instant now, DispatcherEffects& effects) {
@@ -374,6 +415,7 @@ void Dispatcher::speak(Instant now, DispatcherEffects& effects) {
       continue;
     }
     DispatcherMessage message = std::exchange(worker->out, {});
+    for (Attempt& attempt : message.attempts) set_time_to_start(now, attempt);
     message.session = session_;
     message.seq = ++worker->out_seq;
     message.ack = worker->in_seq;

@@ -28,6 +28,7 @@ inline constexpr double kMaxRetryDelayS = 24.0 * 3600;
 inline constexpr double kMaxTimeLimitS = 30.0 * 24 * 3600;
 inline constexpr double kMaxDelayS = 365.0 * 24 * 3600;
 inline constexpr double kMaxQueueTtlS = 365.0 * 24 * 3600;
+inline constexpr double kMaxExpiresInS = 365.0 * 24 * 3600;
 inline constexpr std::int64_t kMinMemoryLimit = 1ll << 20;
 inline constexpr std::int64_t kMaxMemoryLimit = 1ll << 50;
 inline constexpr double kMaxCpuLimitS = kMaxTimeLimitS;
@@ -38,6 +39,14 @@ inline constexpr std::int64_t kMaxOutputLimit = 1ll << 40;
 inline constexpr std::size_t kMaxSurroundings = 16u << 10;  // "env" and "secrets" of a function or a call, as JSON
 inline constexpr std::size_t kMaxVariableName = 128;
 inline constexpr std::size_t kMaxQueueName = 64;
+inline constexpr std::size_t kMaxRetryTypes = 32;  // names in retry_on
+inline constexpr std::size_t kMaxTypeName = 128;
+inline constexpr double kMaxRetryBackoff = 10;
+inline constexpr double kMaxRetentionS = 10.0 * 365 * 24 * 3600;
+inline constexpr std::size_t kMaxLabels = 16;  // of a task, and of a worker beside those that it has by itself
+inline constexpr std::size_t kMaxLabel = 64;
+inline constexpr std::size_t kMaxConcurrencyKey = 128;
+inline constexpr std::int64_t kMaxConcurrent = 1'000;
 inline constexpr std::size_t kMaxGroupName = 128;
 inline constexpr std::size_t kMaxFunctionName = 1024;
 inline constexpr std::size_t kMaxIdempotencyKey = 255;
@@ -96,6 +105,8 @@ inline constexpr Duration kDrain = 25s;  // how long a stop waits for running ta
 // Retention of finished tasks.
 inline constexpr std::int64_t kKeepCompletedMs = 7ll * 24 * 3600 * 1000;
 inline constexpr std::int64_t kKeepFailedMs = 30ll * 24 * 3600 * 1000;
+// A time to wait that ends within it is watched to the millisecond, also inside a worker; a longer one once a minute.
+inline constexpr Duration kWatchedWait = 48h;
 inline constexpr std::int64_t kQueueTtlMs = 30ll * 24 * 3600 * 1000;  // waiting longer: Expired
 inline constexpr std::uint64_t kKeepBytes = 10ull << 30;
 

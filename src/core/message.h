@@ -37,6 +37,7 @@ struct WorkerInfo {
   std::uint32_t slots = 0;
   std::vector<PythonVersion> pythons;
   std::vector<std::string> queues;    // that it serves; empty = default
+  std::vector<std::string> labels;    // words that tasks may ask for, sorted
   std::vector<std::string> features;  // that it understands beyond this version's
   bool in_process = false;            // LOCAL: dies with the dispatcher
 };

@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "core/allowance.h"
 #include "core/payload.h"
+#include "core/scheduling.h"
 
 namespace treadle::core {
 
@@ -89,11 +90,13 @@ struct Attempt {
   Isolation isolation = Isolation::Reuse;
   bool suspect = false;            // its executor died once already: run it alone in a new one
   std::uint16_t retries_left = 0;  // after a Python exception
-  Duration retry_delay{0};
-  Duration time_limit{0};  // 0 = none
+  Duration retry_delay{0};         // before the next of them
+  Duration time_limit{0};          // 0 = none
+  Duration start_within{0};        // from now on, or it may not start any more; 0 = whenever
   std::uint64_t memory_limit = 0;
   Allowance allowance;
   std::string surroundings;  // its environment and secrets, as surroundings_of gives them
+  std::string retry_on;      // of Scheduling; stays with the dispatcher
 };
 
 // How much an attempt took and how it ended, in numbers; all optional (0 = unknown).
@@ -112,6 +115,7 @@ struct Outcome {
   Payload result;
   std::string error_type;  // plain text, always there when kind is not None
   std::string error_message;
+  std::string error_classes;  // of an exception: its class and bases, as is_retried takes them; not stored
   std::string traceback;
   std::string output;  // last bytes of stdout and stderr, together
   Measures measures;

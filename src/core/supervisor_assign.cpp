@@ -20,7 +20,10 @@ void Supervisor::hand_out() {
   idle_by_ = Instant::never();
   for (std::size_t i = 0; i < ready_.size() && i < kLookAhead;) {
     Work& work = *ready_[i];
-    if (join(work) || begin(work) || append(work)) {
+    if (work.start_by <= now_) {  // the store ends it
+      ready_.erase(ready_.begin() + static_cast<std::ptrdiff_t>(i));
+      give_back(work, GiveBack::Unstarted);
+    } else if (join(work) || begin(work) || append(work)) {
       ready_.erase(ready_.begin() + static_cast<std::ptrdiff_t>(i));
     } else if (busy_.size() >= slots_) {
       return;  // no way past the oldest: order is kept
@@ -39,6 +42,8 @@ bool Supervisor::begin(Work& work) {
   Executor* executor = pick(work, key);
   if (!executor && (soon_idle(key) || !may_spawn())) return false;
   if (!executor) executor = &spawn(key);
+  // What is sent to one that starts begins whenever that is ready.
+  if (work.has_deadline() && executor->state != Executor::State::Live) return false;
   executor->exclusive = must_be_alone(*executor, work);
   send(*executor, work);
   return true;
@@ -84,6 +89,7 @@ Executor* Supervisor::pick(const Work& work, const ExecutorKey& key) {
 // Puts it behind another one inside an executor, when all slots are taken.
 bool Supervisor::append(Work& work) {
   if (busy_.size() < slots_ || work.at_most_once() || work.attempt.suspect) return false;
+  if (work.has_deadline()) return false;  // when it would begin is not known
   if (work.function->mark_output || work.function->is_async) return false;
   const ExecutorKey key = key_for(work);
   if (key.isolation == Isolation::Fresh) return false;

@@ -82,9 +82,7 @@ void Supervisor::environment_failed(const ExecutorKey& key, std::string why, std
 }
 
 // It was evicted while nobody used it: it is built again when it is needed.
-void Supervisor::environment_gone(const ExecutorKey& key) {
-  environment(key).state = Environment::State::Unknown;
-}
+void Supervisor::environment_gone(const ExecutorKey& key) { environment(key).state = Environment::State::Unknown; }
 
 void Supervisor::release_waiting(Environment& one) {
   for (const Token token : std::exchange(one.waiting, {})) {

@@ -128,6 +128,7 @@ void Supervisor::take_attempt(Attempt& attempt) {
   if (works_.empty() && !config_.heartbeat_when_idle) heartbeat_at_ = now_ + config_.heartbeat;
   Work& work = works_.add(std::move(attempt));
   work.waiting_since = now_;
+  if (work.attempt.start_within > Duration{0}) work.start_by = now_ + work.attempt.start_within;
   work.function = &functions_.pin(work.attempt.body_digest);
   if (draining_ || dispatcher_drains_) {
     work.place = Place::Ready;

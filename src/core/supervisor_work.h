@@ -40,6 +40,7 @@ struct Work {
   CachedFunction* function = nullptr;  // pinned until the end
   Executor* executor = nullptr;        // only while Piped
   Instant waiting_since;
+  Instant start_by = Instant::never();  // from then on it may not begin
   Place place = Place::NeedsBody;
   Revoked revoked = Revoked::No;
 
@@ -54,6 +55,7 @@ struct Work {
 
   Held held() const { return {attempt.task, attempt.token}; }
   bool at_most_once() const { return attempt.delivery == Delivery::AtMostOnce; }
+  bool has_deadline() const { return start_by != Instant::never(); }
 };
 
 // All attempts held, by token. Objects are used again, so a task costs no allocation but that of its key.

@@ -52,6 +52,10 @@ constexpr Query kQueries[] = {
      R"({"type": "number", "minimum": 0, "maximum": 31536000})"},
     {"queue_ttl", "With a raw body: seconds that it may wait.",
      R"({"type": "number", "exclusiveMinimum": 0, "maximum": 31536000})"},
+    {"expires_in", "With a raw body: seconds within which it must begin.",
+     R"({"type": "number", "exclusiveMinimum": 0, "maximum": 31536000})"},
+    {"deadline", "With a raw body: the instant by which it must begin.",
+     R"({"type": "string", "format": "date-time"})"},
     {"cursor", "The next_cursor of the page before.", R"({"type": "string"})"},
 };
 

@@ -37,8 +37,11 @@ void apply_more(const OptionChanges& changes, core::Options& to) {
   lower(allowance.processes, changes.process_limit);
   lower(allowance.output_bytes, changes.output_limit);
   lower(allowance.result_bytes, changes.result_limit);
-  if (allowance == before && changes.surroundings.empty()) return;
-  to.more = core::to_text(allowance, join_surroundings(around, changes.surroundings));
+  core::Scheduling scheduling = core::scheduling_of(to.more);
+  const core::Scheduling scheduled = scheduling;
+  apply(changes.scheduling, scheduling);
+  if (allowance == before && scheduling == scheduled && changes.surroundings.empty()) return;
+  to.more = core::to_text(allowance, join_surroundings(around, changes.surroundings), scheduling);
 }
 
 void write_limits(JsonWriter& to, const core::Options& options) {
@@ -81,6 +84,7 @@ Result<OptionChanges> read_options(const boost::json::object& given, const std::
   out.output_limit = fields.integer("output_limit", 1, limits::kMaxOutputLimit);
   out.surroundings = read_surroundings(fields);
   out.result_limit = fields.integer("result_limit", 1, static_cast<std::int64_t>(limits::kMaxResult));
+  out.scheduling = read_scheduling(fields);
   if (auto sound = fields.finish(); !sound) return std::move(sound.error());
   return out;
 }
@@ -113,6 +117,7 @@ void write_options(JsonWriter& to, const core::Options& options) {
   to.member("isolation", options.isolation == core::Isolation::Fresh ? "fresh" : "reuse");
   write_limits(to, options);
   write_surroundings(to, core::surroundings_of(options.more));
+  write_scheduling(to, core::scheduling_of(options.more));
   to.end_object();
 }
 

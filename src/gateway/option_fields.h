@@ -10,6 +10,7 @@
 #include "core/model.h"
 #include "gateway/json_fwd.h"
 #include "gateway/json_writer.h"
+#include "gateway/scheduling_fields.h"
 
 namespace treadle::gateway {
 
@@ -22,11 +23,12 @@ struct OptionChanges {
   std::optional<std::int64_t> memory_limit, cpu_limit_ms, file_limit, process_limit, output_limit, result_limit;
   std::optional<std::string> queue;
   std::string surroundings;  // "": none
+  SchedulingChanges scheduling;
 };
 
 // `where`: "options." or "tasks[3].options.".
 Result<OptionChanges> read_options(const boost::json::object& given, const std::string& where);
-// A limit can only be made lower, variables and secrets are added; all else is replaced.
+// A limit can only be made lower, variables, secrets and labels are added; all else is replaced.
 void apply(const OptionChanges& changes, core::Options& to);
 // As a value: {"delivery": ...}.
 void write_options(JsonWriter& to, const core::Options& options);

@@ -167,7 +167,7 @@ const Route kTable[] = {
                     "the query.",
      .request = Schema::TaskRequest,
      .answer = Schema::TaskAccepted,
-     .query = {"function_id", "options", "delay", "queue_ttl", "group"},
+     .query = {"function_id", "options", "delay", "queue_ttl", "expires_in", "deadline", "group"},
      .success = 201,
      .statuses = {400, 404, 409, 413, 429, 500, 503, 507}},
     {.method = Method::Post,

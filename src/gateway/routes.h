@@ -66,7 +66,7 @@ struct Route {
   std::string_view description{};
   Schema request = Schema::None;
   Schema answer = Schema::None;
-  std::array<std::string_view, 6> query{};  // parameters, by their names in openapi.cpp; "" = end
+  std::array<std::string_view, 8> query{};  // parameters, by their names in openapi.cpp; "" = end
   int success = 200;                        // if it does not create
   Schema pending = Schema::None;            // of a 202, if it is not like `answer`
   std::array<int, 12> statuses{};           // besides that and what any route may answer; 0 = end

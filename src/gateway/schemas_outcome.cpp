@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::string_view kOutcomes = R"json({
 "InvokeRequest": {
-  "type": "object", "additionalProperties": false, "required": [], "not": {"required": ["payload"], "anyOf": [{"required": ["args"]}, {"required": ["kwargs"]}]},
+  "type": "object", "additionalProperties": false, "required": [], "not": {"anyOf": [{"required": ["payload", "args"]}, {"required": ["payload", "kwargs"]}, {"required": ["expires_in", "deadline"]}]},
   "description": "Arguments are `args` and `kwargs`, or `payload`, or none.",
   "properties": {
     "args": {"type": "array", "description": "Positional arguments as JSON."},
@@ -19,6 +19,8 @@ constexpr std::string_view kOutcomes = R"json({
     "options": {"$ref": "#/components/schemas/Options"},
     "delay": {"type": "number", "minimum": 0, "maximum": 31536000, "default": 0, "description": "Seconds before it may run."},
     "queue_ttl": {"type": "number", "exclusiveMinimum": 0, "maximum": 31536000, "description": "Seconds that it may wait; then it is FAILED Expired. Default: 30 days."},
+    "expires_in": {"type": "number", "exclusiveMinimum": 0, "maximum": 31536000, "description": "Seconds from its acceptance within which it must begin, delay or not; else it is FAILED Expired. What has begun goes on."},
+    "deadline": {"type": "string", "format": "date-time", "description": "The same as an instant (RFC 3339); not both."},
     "group": {"type": "string", "minLength": 1, "maxLength": 128, "description": "A name for tasks that belong together, to list them by."}
   },
   "examples": [{"args": [3, 4]}, {"kwargs": {"a": 3}, "options": {"time_limit": 10}}]

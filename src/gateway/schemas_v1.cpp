@@ -28,8 +28,15 @@ constexpr std::string_view kFunctions = R"json({
     "output_limit": {"type": "integer", "minimum": 1, "maximum": 1099511627776, "description": "Bytes that it may write to stdout and stderr, together."},
     "env": {"type": "object", "additionalProperties": {"type": "string"}, "description": "Environment variables; those of a call take the place of its function's."},
     "secrets": {"type": "array", "items": {"type": "string"}, "description": "Names of files in the worker's --secrets-dir, whose contents its calls find in environment variables of these names. The values are never sent, stored or shown."},
-    "requirements": {"type": "array", "maxItems": 64, "items": {"type": "string", "minLength": 1, "maxLength": 256}, "description": "What pip or uv is to install, such as numpy==1.26.4: its calls run in an environment that each worker builds once."},
-    "result_limit": {"type": "integer", "minimum": 1, "maximum": 134217728, "description": "Bytes of its pickled result; over it the call is FAILED ResultTooLarge."}
+    "requirements": {"type": "array", "maxItems": 64, "items": {"type": "string", "maxLength": 256, "pattern": "^[!-,.-~][ -~]*$"}, "description": "What pip or uv is to install, such as numpy==1.26.4: its calls run in an environment that each worker builds once."},
+    "result_limit": {"type": "integer", "minimum": 1, "maximum": 134217728, "description": "Bytes of its pickled result; over it the call is FAILED ResultTooLarge."},
+    "retry_on": {"type": "array", "maxItems": 32, "items": {"type": "string", "maxLength": 128, "pattern": "^[A-Za-z0-9._<>]+$"}, "description": "Names of exception classes, with or without their module, whose instances (also of derived classes) are tried again; others are final. Absent or empty: all."},
+    "retry_backoff": {"type": "number", "minimum": 1, "maximum": 10, "description": "Each wait before a retry is so many times the one before. Absent: 1."},
+    "retry_max_delay": {"type": "number", "exclusiveMinimum": 0, "maximum": 86400, "description": "Seconds of the longest such wait."},
+    "retention": {"type": "number", "exclusiveMinimum": 0, "maximum": 315360000, "description": "Seconds from the end of a call until its record and its result are gone. Absent: as the server keeps others."},
+    "labels": {"type": "array", "maxItems": 16, "items": {"type": "string", "maxLength": 64, "pattern": "^[A-Za-z0-9._=:/@+-]+$"}, "description": "Only workers with all of these labels take the call; those of a call are added to its function's."},
+    "concurrency_key": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[A-Za-z0-9._=:/@+-]+$", "description": "Calls with the same key share max_concurrent."},
+    "max_concurrent": {"type": "integer", "minimum": 1, "maximum": 1000, "description": "At most so many calls of the key are at a worker at once, over all workers. Without a key: of the function. A key without it: 1."}
   },
   "examples": [{"delivery": "at_most_once", "time_limit": 60}]
 },
@@ -74,7 +81,7 @@ constexpr std::string_view kFunctions = R"json({
 
 constexpr std::string_view kSubmits = R"json({
 "TaskRequest": {
-  "type": "object", "additionalProperties": false, "required": ["function_id"], "not": {"required": ["payload"], "anyOf": [{"required": ["args"]}, {"required": ["kwargs"]}]},
+  "type": "object", "additionalProperties": false, "required": ["function_id"], "not": {"anyOf": [{"required": ["payload", "args"]}, {"required": ["payload", "kwargs"]}, {"required": ["expires_in", "deadline"]}]},
   "description": "Arguments are `payload`, or `args` and `kwargs`, or none.",
   "properties": {
     "function_id": {"type": "string", "format": "uuid"},
@@ -84,6 +91,8 @@ constexpr std::string_view kSubmits = R"json({
     "options": {"$ref": "#/components/schemas/Options"},
     "delay": {"type": "number", "minimum": 0, "maximum": 31536000, "default": 0, "description": "Seconds before it may run."},
     "queue_ttl": {"type": "number", "exclusiveMinimum": 0, "maximum": 31536000, "description": "Seconds that it may wait; then it is FAILED Expired. Default: 30 days."},
+    "expires_in": {"type": "number", "exclusiveMinimum": 0, "maximum": 31536000, "description": "Seconds from its acceptance within which it must begin, delay or not; else it is FAILED Expired. What has begun goes on."},
+    "deadline": {"type": "string", "format": "date-time", "description": "The same as an instant (RFC 3339); not both."},
     "group": {"type": "string", "minLength": 1, "maxLength": 128, "description": "A name for tasks that belong together, to list them by."}
   },
   "examples": [{"function_id": "71ed469b-bc52-45d5-89ae-b21aa40760c9", "args": [3, 4]},
@@ -143,8 +152,10 @@ constexpr std::string_view kTasks = R"json({
     "progress": {"type": ["object", "null"], "description": "How far it says that it is (treadle.progress), while it runs. It is not durable.", "required": ["fraction", "note", "at"], "properties": {
       "fraction": {"type": ["number", "null"], "minimum": 0, "maximum": 1}, "note": {"type": "string"}, "at": {"type": "string", "format": "date-time"}}},
     "now": {"type": "string", "format": "date-time", "description": "When this was answered."},
-    "timeline": {"type": "object", "description": "Of the last attempt; null: not yet, or never.", "required": ["accepted", "not_before", "claimed", "started", "finished"], "properties": {
-      "accepted": {"type": ["string", "null"], "format": "date-time"}, "not_before": {"type": ["string", "null"], "format": "date-time"}, "claimed": {"type": ["string", "null"], "format": "date-time"},
+    "waiting_for": {"type": "string", "description": "Of a queued task that no worker may take now: why, in words."},
+    "timeline": {"type": "object", "description": "Of the last attempt; null: not yet, or never.", "required": ["accepted", "not_before", "expires", "claimed", "started", "finished"], "properties": {
+      "accepted": {"type": ["string", "null"], "format": "date-time"}, "not_before": {"type": ["string", "null"], "format": "date-time"},
+      "expires": {"type": ["string", "null"], "format": "date-time", "description": "From then on it may not begin."}, "claimed": {"type": ["string", "null"], "format": "date-time"},
       "started": {"type": ["string", "null"], "format": "date-time"}, "finished": {"type": ["string", "null"], "format": "date-time"}}},
     "durations": {"type": "object", "description": "Seconds: waiting until it was claimed, starting until its code ran, running; together they are the total.",
       "required": ["waiting", "starting", "running", "total"], "properties": {
@@ -160,7 +171,7 @@ constexpr std::string_view kTasks = R"json({
   "examples": [{"task_id": "0193610f-54c2-7b7e-a1b5-0c2f4e8d9a13", "function_id": "71ed469b-bc52-45d5-89ae-b21aa40760c9", "status": "COMPLETED",
     "attempts": 1, "losses": 0, "kills": 0, "worker": "5d4a7e7e-0f0d-4c55-8f3c-0d9a1f3f7a10", "cancel_requested": false, "last_error": null, "error": null, "output": "",
     "progress": null, "now": "2026-11-25T18:07:46.901Z",
-    "timeline": {"accepted": "2026-11-25T18:07:46.100Z", "not_before": null, "claimed": "2026-11-25T18:07:46.101Z", "started": "2026-11-25T18:07:46.102Z", "finished": "2026-11-25T18:07:46.502Z"},
+    "timeline": {"accepted": "2026-11-25T18:07:46.100Z", "not_before": null, "expires": "2026-12-25T18:07:46.100Z", "claimed": "2026-11-25T18:07:46.101Z", "started": "2026-11-25T18:07:46.102Z", "finished": "2026-11-25T18:07:46.502Z"},
     "durations": {"waiting": 0.001, "starting": 0.001, "running": 0.4, "total": 0.402}, "measures": {"run_seconds": 0.4003},
     "options": {"delivery": "at_least_once", "max_attempts": 3, "time_limit": null, "retries": 0, "retry_delay": 0, "priority": 0, "queue": "default", "isolation": "reuse"},
     "group": null, "result_bytes": 5}]
@@ -237,7 +248,7 @@ constexpr std::string_view kOthers = R"json({
   "type": "object", "required": ["workers"],
   "properties": {"workers": {"type": "array", "items": {
     "type": "object",
-    "required": ["worker_id", "state", "lost_why", "dispatcher", "mode", "host", "pid", "python", "queues", "slots", "slots_free", "load", "running", "last_heartbeat", "current_task", "current_tasks"],
+    "required": ["worker_id", "state", "lost_why", "dispatcher", "mode", "host", "pid", "python", "queues", "labels", "slots", "slots_free", "load", "running", "last_heartbeat", "current_task", "current_tasks"],
     "properties": {
       "worker_id": {"type": "string", "format": "uuid"},
       "state": {"enum": ["ready", "draining", "lost"]},
@@ -247,13 +258,14 @@ constexpr std::string_view kOthers = R"json({
       "host": {"type": "string"}, "pid": {"type": "integer"},
       "python": {"type": "array", "items": {"type": "string"}},
       "queues": {"type": "array", "items": {"type": "string"}},
+      "labels": {"type": "array", "items": {"type": "string"}, "description": "Words that tasks may ask for."},
       "slots": {"type": "integer", "description": "Tasks that it can run at once."}, "slots_free": {"type": "integer"},
       "load": {"type": "integer", "description": "Attempts that it holds."}, "running": {"type": "integer"},
       "last_heartbeat": {"type": ["string", "null"], "format": "date-time"},
       "current_task": {"type": ["string", "null"]},
       "current_tasks": {"type": "array", "items": {"type": "string"}, "description": "At most 64."}}}}},
   "examples": [{"workers": [{"worker_id": "5d4a7e7e-0f0d-4c55-8f3c-0d9a1f3f7a10", "state": "ready", "lost_why": null, "dispatcher": "serve", "mode": "local",
-    "host": "box", "pid": 4711, "python": ["3.11.2"], "queues": ["default"], "slots": 4, "slots_free": 3, "load": 1, "running": 1,
+    "host": "box", "pid": 4711, "python": ["3.11.2"], "queues": ["default"], "labels": ["python=3.11"], "slots": 4, "slots_free": 3, "load": 1, "running": 1,
     "last_heartbeat": "2026-11-25T18:07:46.123Z", "current_task": "0193610f-54c2-7b7e-a1b5-0c2f4e8d9a13", "current_tasks": ["0193610f-54c2-7b7e-a1b5-0c2f4e8d9a13"]}]}]
 },
 "Problem": {

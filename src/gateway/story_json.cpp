@@ -35,13 +35,14 @@ struct Timeline {
   }
 };
 
-void write_timeline(JsonWriter& to, const Timeline& times, WallMs not_before) {
+void write_timeline(JsonWriter& to, const Timeline& times, const store::TaskStory& story) {
   const auto one = [&](std::string_view name, WallMs time) {
     text_or_null(to, name, time.ms == 0 ? "" : rfc3339(time));
   };
   to.key("timeline").begin_object();
   one("accepted", times.accepted);
-  one("not_before", not_before);
+  one("not_before", story.not_before);
+  one("expires", story.expires);
   one("claimed", times.claimed);
   one("started", times.started);
   one("finished", times.finished);
@@ -126,7 +127,7 @@ void write_story(JsonWriter& to, const store::TaskStory& story, const store::Liv
   write_progress(to, live);
   to.member("now", rfc3339(now));
   const Timeline times(story);
-  write_timeline(to, times, story.not_before);
+  write_timeline(to, times, story);
   write_durations(to, times, now);
   write_measures(to, story.measures);
   to.key("options");

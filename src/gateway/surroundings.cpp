@@ -43,9 +43,11 @@ bool is_list_of_names(const json::array& names) {
   });
 }
 
-// A line for pip or uv that cannot be taken for one of their flags.
+// A line for pip or uv that cannot be taken for one of their flags; as the pattern in schemas_v1.cpp has it.
 bool is_requirement(std::string_view text) {
-  const auto printable = [](char c) { return static_cast<unsigned char>(c) >= ' ' && c != 0x7F; };
+  const auto printable = [](char c) {
+    return static_cast<unsigned char>(c) >= ' ' && static_cast<unsigned char>(c) < 0x7F;
+  };
   return !text.empty() && text.size() <= limits::kMaxRequirement && text[0] != '-' && text[0] != ' ' &&
          std::all_of(text.begin(), text.end(), printable);
 }
@@ -60,10 +62,10 @@ json::array requirements_of(const json::array& given, FieldReader& fields) {
     if (sound) all.emplace_back(view(*text));
   }
   if (!sound)
-    fields.wrong("requirements",
-                 "a list of at most " + std::to_string(limits::kMaxRequirements) +
-                     " texts such as \"numpy==1.26.4\", none of which begins with '-' or is longer than " +
-                     std::to_string(limits::kMaxRequirement) + " bytes");
+    fields.wrong("requirements", "a list of at most " + std::to_string(limits::kMaxRequirements) +
+                                     " texts such as \"numpy==1.26.4\", in printable ASCII, none of which begins with "
+                                     "'-' or a space or is longer than " +
+                                     std::to_string(limits::kMaxRequirement) + " bytes");
   std::sort(all.begin(), all.end());
   all.erase(std::unique(all.begin(), all.end()), all.end());
   return json::array(all.begin(), all.end());

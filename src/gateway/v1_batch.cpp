@@ -73,7 +73,7 @@ void submit(const std::shared_ptr<Batch>& batch) {
       return batch->out.fail(fail(Code::NotFound, place(i) + ": there is no function " +
                                                       to_string(call.submission.function) +
                                                       ". Nothing of the batch was accepted."));
-    complete(call, found->second);
+    complete(call, found->second, batch->service->clock.wall());
   }
   for (Call& call : batch->calls) tasks.push_back(std::move(call.submission));
   for (std::size_t i = 0; i < tasks.size(); ++i) batch->calls[i].submission.function = tasks[i].function;

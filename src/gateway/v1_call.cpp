@@ -1,5 +1,6 @@
 #include "gateway/v1_call.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <boost/json/string.hpp>
@@ -10,12 +11,15 @@
 #include "gateway/fields.h"
 #include "gateway/json_pickle.h"
 #include "gateway/payload_reader.h"
+#include "gateway/time_text.h"
 
 namespace treadle::gateway {
 namespace {
 
 namespace json = boost::json;
 namespace limits = core::limits;
+
+constexpr std::size_t kMaxInstant = 64;  // bytes of its text
 
 Result<core::Payload> decode(std::string_view text, std::uint64_t max_payload) {
   PayloadReader reader;
@@ -60,6 +64,18 @@ FunctionId read_function_id(FieldReader& fields) {
   return function.value_or(FunctionId());  // finish() tells
 }
 
+// Seconds from its acceptance on, or an instant.
+void read_deadline(FieldReader& fields, Call& call) {
+  const auto within = fields.milliseconds("expires_in", limits::kMaxExpiresInS, /*zero=*/false);
+  call.submission.deadline_ms = within.value_or(0);
+  const auto text = fields.text("deadline", kMaxInstant);
+  if (!text) return;
+  const auto instant = parse_rfc3339(*text);
+  if (!instant) return fields.wrong("deadline", "an instant as in RFC 3339, like 2026-11-25T18:07:46Z");
+  if (within) return fields.fail_with(fail(Code::Invalid, "deadline excludes expires_in: send the one or the other."));
+  call.deadline = std::max(*instant, WallMs{1});  // 0 is none
+}
+
 void read_waiting(FieldReader& fields, store::Submission& task) {
   task.delay_ms = fields.milliseconds("delay", limits::kMaxDelayS, /*zero=*/true).value_or(0);
   task.queue_ttl_ms = fields.milliseconds("queue_ttl", limits::kMaxQueueTtlS, /*zero=*/false).value_or(0);
@@ -74,6 +90,7 @@ Result<Call> read_call(const CallSource& source) {
   if (!source.named) call.submission.function = read_function_id(fields);
   TRY(call.submission.args, read_arguments(source, fields));
   read_waiting(fields, call.submission);
+  read_deadline(fields, call);
   call.submission.idempotency_key = source.key;
   if (source.own_key) {
     if (const auto key = fields.text("idempotency_key", limits::kMaxIdempotencyKey))
@@ -93,15 +110,22 @@ Result<Call> read_call(const CallSource& source) {
   return call;
 }
 
-void complete(Call& call, const core::Options& of_function) {
+void complete(Call& call, const core::Options& of_function, WallMs now) {
   store::Submission& task = call.submission;
+  const std::int64_t expires_in_ms = task.deadline_ms;
+  // One that is over already: the task is accepted, and ends Expired.
+  if (call.deadline.ms != 0) task.deadline_ms = call.deadline > now ? call.deadline.ms - now.ms : -1;
   task.options = of_function;
   apply(call.changes, task.options);
+  name_limit(task.function, task.options);
   if (task.idempotency_key.empty()) return;
   JsonWriter settings;
   settings.begin_array();
   write_options(settings, task.options);
-  settings.value(task.delay_ms).value(task.queue_ttl_ms).value(task.group).end_array();
+  settings.value(task.delay_ms).value(task.queue_ttl_ms).value(task.group);
+  // Only if it is there: keys that an earlier version took go on to mean the same calls.
+  if (expires_in_ms > 0 || call.deadline.ms != 0) settings.value(expires_in_ms).value(call.deadline.ms);
+  settings.end_array();
   task.body_digest = digest_of_call(task.function, call.args_digest, settings.take());
 }
 

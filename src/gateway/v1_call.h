@@ -18,6 +18,7 @@ struct Call {
   store::Submission submission;  // without options until complete()
   OptionChanges changes;
   Digest args_digest;  // if it has a key
+  WallMs deadline;     // 0 = none
 };
 
 struct CallSource {
@@ -33,6 +34,6 @@ struct CallSource {
 // Everything that can be wrong with the text of a call.
 Result<Call> read_call(const CallSource& source);
 // The function's options are known: merges them, and makes the digest of a keyed call.
-void complete(Call& call, const core::Options& of_function);
+void complete(Call& call, const core::Options& of_function, WallMs now);
 
 }  // namespace treadle::gateway

@@ -32,9 +32,10 @@ json::value parsed(QueryReader& query, std::string_view name, const char* should
 Result<std::shared_ptr<json::object>> raw_fields(std::string_view text) {
   QueryReader query(text);
   auto fields = std::make_shared<json::object>();
-  for (const char* name : {"function_id", "group"})
+  for (const char* name : {"function_id", "group", "deadline"})
     if (const auto value = query.text(name)) (*fields)[name].emplace_string().assign(value->data(), value->size());
-  for (const char* name : {"delay", "queue_ttl"}) (*fields)[name] = parsed(query, name, "a number of seconds");
+  for (const char* name : {"delay", "queue_ttl", "expires_in"})
+    (*fields)[name] = parsed(query, name, "a number of seconds");
   (*fields)["options"] = parsed(query, "options", "a JSON object like {\"priority\": 5}");
   if (auto sound = query.finish(); !sound) return std::move(sound.error());
   return fields;

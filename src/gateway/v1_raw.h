@@ -9,7 +9,8 @@
 
 namespace treadle::gateway {
 
-// function_id, options (JSON), delay, queue_ttl and group, as the fields that a JSON body would have.
+// function_id, options (JSON), delay, queue_ttl, expires_in, deadline and group, as the fields that a JSON body would
+// have.
 Result<std::shared_ptr<boost::json::object>> raw_fields(std::string_view query);
 
 }  // namespace treadle::gateway

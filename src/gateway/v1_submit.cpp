@@ -65,7 +65,7 @@ void submit_call(const std::shared_ptr<Service>& service, Call call, Callback<vo
                  if (!options && options.error().code == Code::NotFound)
                    return then(no_function(call.submission.function));
                  if (!options) return then(std::move(options.error()));
-                 complete(call, *options);
+                 complete(call, *options, service->clock.wall());
                  submit(service, std::move(call.submission), std::move(then));
                });
 }

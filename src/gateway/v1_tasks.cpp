@@ -11,6 +11,7 @@
 #include "gateway/query.h"
 #include "gateway/service.h"
 #include "gateway/story_json.h"
+#include "gateway/waiting_words.h"
 
 namespace treadle::gateway {
 namespace {
@@ -18,10 +19,11 @@ namespace {
 Error bad_task_id() { return not_an_id("task_id", "POST /v1/tasks"); }
 
 std::string open_story(Service& service, const store::TaskStory& story, const store::LiveView& live,
-                       std::string_view last_key) {
+                       std::string_view last_key, const std::string& waiting_for = {}) {
   JsonWriter json;
   json.begin_object();
   write_story(json, story, live, service.clock.wall());
+  if (!waiting_for.empty()) json.member("waiting_for", waiting_for);
   if (last_key.empty())
     json.end_object();
   else
@@ -57,12 +59,23 @@ void send_running(Service& service, store::TaskStory story, int status, Responde
                      });
 }
 
+// With why no worker takes it, if that is so.
+void send_waiting(Service& service, store::TaskStory story, int status, Responder out) {
+  service.store.workers([self = service.shared_from_this(), story = std::move(story), status,
+                         out = std::move(out)](Result<std::vector<store::WorkerReport>> workers) mutable {
+    if (!workers) return out.fail(workers.error());
+    out.send(status, open_story(*self, story, {}, "", waiting_words(story, *workers, self->clock.wall())));
+  });
+}
+
 void send_story(Service& service, TaskId task, bool with_result, int status, Responder out) {
   service.store.story(task, [self = service.shared_from_this(), task, with_result, status,
                              out = std::move(out)](Result<store::TaskStory> story) mutable {
     if (!story) return out.fail(about_task(story.error(), task));
     if (with_result && core::is_terminal(story->view.state))
       return send_with_result(*self, std::move(*story), std::move(out));
+    if (story->view.state == core::TaskState::Queued)
+      return send_waiting(*self, std::move(*story), status, std::move(out));
     if (story->view.state == core::TaskState::Running)
       return send_running(*self, std::move(*story), status, std::move(out));
     out.send(status, open_story(*self, *story, {}, ""));

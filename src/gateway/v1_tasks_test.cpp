@@ -65,9 +65,10 @@ TEST(Story, TellsAllOfATaskAndItsSegmentsAddUp) {
   EXPECT_EQ(json::serialize(told.at("error")),
             R"({"kind":"FunctionFailed","type":"ValueError","message":"no \"5\"","traceback":"Traceback",)"
             R"("ended_by":"user_code"})");
-  EXPECT_EQ(json::serialize(told.at("timeline")),
-            R"({"accepted":"1970-01-01T00:16:40.000Z","not_before":null,"claimed":"1970-01-01T00:16:40.250Z",)"
-            R"("started":"1970-01-01T00:16:40.500Z","finished":"1970-01-01T00:16:43.000Z"})");
+  EXPECT_EQ(
+      json::serialize(told.at("timeline")),
+      R"({"accepted":"1970-01-01T00:16:40.000Z","not_before":null,"expires":null,"claimed":"1970-01-01T00:16:40.250Z",)"
+      R"("started":"1970-01-01T00:16:40.500Z","finished":"1970-01-01T00:16:43.000Z"})");
   EXPECT_EQ(json::serialize(told.at("durations")), R"({"waiting":2.5E-1,"starting":2.5E-1,"running":2.5E0,"total":3})");
   EXPECT_EQ(json::serialize(told.at("measures")), R"({"run_seconds":2.5E0,"signal":9,"signal_name":"SIGKILL"})");
   EXPECT_EQ(text(told, "status"), "FAILED");
@@ -100,6 +101,10 @@ TEST(Story, OfATaskThatGoesOnEndsNow) {
 TEST(TimeText, IsRfc3339InUtc) {
   EXPECT_EQ(rfc3339({0}), "1970-01-01T00:00:00.000Z");
   EXPECT_EQ(rfc3339({1'795'631'866'007}), "2026-11-25T18:37:46.007Z");
+  EXPECT_EQ(parse_rfc3339("2026-11-25T18:37:46.0079Z"), WallMs{1'795'631'866'007});
+  EXPECT_EQ(parse_rfc3339("2026-11-25t19:37:46.007+01:00"), WallMs{1'795'631'866'007});
+  EXPECT_EQ(parse_rfc3339("2026-11-25T15:07:46-03:30"), WallMs{1'795'631'866'000});
+  EXPECT_EQ(parse_rfc3339("1970-01-01T00:00:00Z"), WallMs{0});
 }
 
 TEST(JsonPickle, WritesWhatPythonReads) {
@@ -300,7 +305,7 @@ TEST(V1Workers, AreShownAsReported) {
     report.mode = core::Mode::Push;
     report.state = "lost";
     report.lost_why = "silent for 10 s";
-    report.info = {"box", 4711, 4, {{3, 11, 2}}, {"", "gpu"}, {}, false};
+    report.info = {"box", 4711, 4, {{3, 11, 2}}, {"", "gpu"}, {"a100"}, {}, false};
     report.load = 2;
     report.running = 1;
     report.free_slots = 3;
@@ -312,7 +317,7 @@ TEST(V1Workers, AreShownAsReported) {
       client.get("/v1/workers").body,
       R"({"workers":[{"worker_id":")" + kUnknown +
           R"(","state":"lost","lost_why":"silent for 10 s","dispatcher":"d1","mode":"push","host":"box","pid":4711,)"
-          R"("python":["3.11.2"],"queues":["default","gpu"],"slots":4,"slots_free":3,"load":2,"running":1,)"
+          R"("python":["3.11.2"],"queues":["default","gpu"],"labels":["a100"],"slots":4,"slots_free":3,"load":2,"running":1,)"
           R"("last_heartbeat":"1970-01-01T00:00:01.000Z","current_task":")" +
           kTask + R"(","current_tasks":[")" + kTask + R"("]}]})");
 }

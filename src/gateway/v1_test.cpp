@@ -110,6 +110,28 @@ TEST(V1, OptionsOfACallOverrideThoseOfItsFunction) {
   });
 }
 
+TEST(V1, ADeadlineIsANumberOfSecondsOrAnInstant) {
+  Running server;
+  Client client(server.port());
+  const std::string id = registered(client, "{}");
+  const auto with = [&](const std::string& fields) { return client.post("/v1/tasks", call(id, ", " + fields)); };
+  EXPECT_EQ(with(R"("expires_in": 1.5)").status, 201);
+  EXPECT_EQ(with(R"("deadline": "2000-01-01T00:00:00Z")").status, 201) << "over already: it ends Expired";
+  EXPECT_EQ(with(R"("deadline": "2999-01-01T00:00:00+02:00", "queue_ttl": 3)").status, 201);
+  server.on_loop([&] {
+    ASSERT_EQ(server.store.submissions.size(), 3u);
+    EXPECT_EQ(store::wait_limit_ms(server.store.submissions[0]), 1500);
+    EXPECT_EQ(store::wait_limit_ms(server.store.submissions[1]), -1);
+    EXPECT_EQ(store::wait_limit_ms(server.store.submissions[2]), 3000) << "the first that is over counts";
+  });
+  expect_problem(with(R"("expires_in": 1, "deadline": "2999-01-01T00:00:00Z")"), 400, "invalid-request", "excludes");
+  expect_problem(with(R"("expires_in": 0)"), 400, "invalid-request", "over 0, up to 31536000, not 0");
+  for (const char* wrong : {"tomorrow", "2026-02-30T00:00:00Z", "2026-11-25T18:07:46", "2026-11-25 25:00:00Z",
+                            "2026-11-25T18:07:46.Z", "2026-11-25T18:07:46Z and more"}) {
+    expect_problem(with(R"("deadline": ")" + std::string(wrong) + "\""), 400, "invalid-request", "RFC 3339");
+  }
+}
+
 TEST(V1, LimitsCanOnlyBeLoweredAndOnlyThoseThatAreSetAreShown) {
   Running server;
   Client client(server.port());

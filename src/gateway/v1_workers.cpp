@@ -41,6 +41,8 @@ void write_worker(JsonWriter& to, const store::WorkerReport& worker) {
   to.end_array().key("queues").begin_array();
   for (const std::string& queue : worker.info.queues) to.value(queue.empty() ? "default" : std::string_view(queue));
   if (worker.info.queues.empty()) to.value("default");
+  to.end_array().key("labels").begin_array();
+  for (const std::string& label : worker.info.labels) to.value(label);
   to.end_array();
   to.member("slots", worker.info.slots).member("slots_free", worker.free_slots);
   to.member("load", worker.load).member("running", worker.running);

@@ -77,6 +77,7 @@ struct Finish {
   AttemptTimes times;
   WallMs finished;
   std::uint64_t args_bytes = 0;  // of the arguments, which go when the task completed
+  WallMs keep_until;             // then it is to go; 0 = as old as the others
 };
 struct Requeue {
   std::uint64_t seq = 0;
@@ -144,7 +145,8 @@ struct LiveRow {
 // A terminal task, as a table gives it back.
 struct EndedTask {
   TaskView view;
-  Token token;  // that ended it; 0: no attempt did
+  Token token;        // that ended it; 0: no attempt did
+  WallMs keep_until;  // from then on it is not there any more; 0 = until the table has removed it
 };
 
 // New things may be refused when there is no room for them; everything else must become durable in the end.

@@ -15,6 +15,7 @@ enum class Where : std::uint8_t {
   Fifo,      // a node of its ready queue's line names it, though it may have been taken or have ended since
   Returned,  // in its ready queue, among those that came back
   Delayed,   // not due yet
+  Parked,    // others with its concurrency key are held, as many as may be
 };
 
 struct Entry {

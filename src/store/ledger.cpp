@@ -37,12 +37,16 @@ std::uint32_t Ledger::queue_named(const std::string& name) {
   queues_[number] = std::make_unique<Queue>(
       Queue{ReadyQueue(known, entries_, [this](std::uint32_t slot) { entries_.give_back(slot); })});
   queue_numbers_[known] = number;
+  labelled_lines_ += core::labels_of_line(known).empty() ? 0 : 1;
   return number;
 }
 
 void Ledger::drop_queue_if_unused(std::uint32_t number) {
   const Queue& queue = *queues_[number];
-  if (queue.profiles > 0 || queue.claimed || !queue.ready.clean()) return;
+  // One with labels goes though it was claimed from: clients make them as they like.
+  const bool labelled = !core::labels_of_line(queue.ready.name()).empty();
+  if (queue.profiles > 0 || (queue.claimed && !labelled) || !queue.ready.clean()) return;
+  labelled_lines_ -= labelled ? 1 : 0;
   queue_numbers_.erase(queue.ready.name());
   queues_[number] = nullptr;
 }
@@ -58,8 +62,13 @@ std::uint32_t Ledger::add(TaskId id, std::uint64_t seq, const FunctionRef& funct
       static_cast<std::uint32_t>(std::min<std::uint64_t>(args_bytes, std::numeric_limits<std::uint32_t>::max()));
   entry.profile = profiles_.acquire(function, options, is_new);
   if (is_new) {
-    profiles_[entry.profile].queue = queue_named(options.queue);
-    ++queues_[profiles_[entry.profile].queue]->profiles;
+    Profile& p = profiles_[entry.profile];
+    const core::Scheduling scheduling = core::scheduling_of(options.more);
+    p.queue = queue_named(core::line_name(options.queue, scheduling.labels));
+    p.limit = scheduling.limit;
+    p.keep_ms = scheduling.keep_ms;
+    if (!scheduling.limit_key.empty()) p.limiter = limiters_.acquire(scheduling.limit_key);
+    ++queues_[p.queue]->profiles;
   }
   index_.insert(id, slot);
   count(entry, true);
@@ -96,13 +105,12 @@ std::uint32_t Ledger::submit(Submission task, const FunctionRef& function, Now n
   const std::uint32_t slot = add(task.id, next_seq_++, function, task.options, args_bytes);
   Entry& entry = entries_[slot];
   entry.set(Entry::kPending);
-  const bool own_ttl = task.queue_ttl_ms > 0;
+  const bool own_wait = has_own_wait(task);
   const WallMs not_before{task.delay_ms > 0 ? now.wall.ms + task.delay_ms : 0};
-  const WallMs expires{now.wall.ms + std::max<std::int64_t>(task.delay_ms, 0) +
-                       (own_ttl ? task.queue_ttl_ms : core::limits::kQueueTtlMs)};
+  const WallMs expires{now.wall.ms + wait_limit_ms(task)};
   if (task.delay_ms > 0) details(slot).due = now.instant + std::chrono::milliseconds(task.delay_ms);
   // The wall clock may have been stepped since the ledger was born: what it holds runs by the monotonic clock.
-  set_expiry(slot, now.instant + std::chrono::milliseconds(expires.ms - now.wall.ms), own_ttl);
+  set_expiry(slot, now.instant + std::chrono::milliseconds(expires.ms - now.wall.ms), own_wait);
   if (args_bytes <= core::limits::kInline && args_bytes_ < config_.args_cache_bytes) put_args(slot, task.args);
   out.changes.push_back(change::Insert{entry.seq, function->no, std::move(task), now.wall, not_before, expires});
   return slot;
@@ -136,6 +144,10 @@ void Ledger::enqueue(std::uint32_t slot, Instant due, Instant now) {
 }
 
 void Ledger::make_ready(std::uint32_t slot) {
+  if (!park_if_full(slot)) push_ready(slot);
+}
+
+void Ledger::push_ready(std::uint32_t slot) {
   const Profile& p = profile(entries_[slot]);
   Queue& queue = *queues_[p.queue];
   queue.ready.push(slot, p.options.priority);
@@ -150,8 +162,12 @@ void Ledger::leave_line(std::uint32_t slot) {
   if (entry.where == Where::Delayed) {
     delayed_.erase({details_.at(slot).due, slot});
     entry.where = Where::Nowhere;
+  } else if (entry.where == Where::Parked) {
+    limiters_.unpark(profile(entry).limiter, group_of(slot), rank_of(slot));
+    entry.where = Where::Nowhere;
   } else if (entry.claimable()) {
     queues_[profile(entry).queue]->ready.remove(slot, profile(entry).options.priority);
+    wake_parked(slot);
   }
 }
 
@@ -177,7 +193,7 @@ void Ledger::set_state(Entry& entry, core::TaskState state) {
 
 void Ledger::forget(std::uint32_t slot) {
   Entry& entry = entries_[slot];
-  const std::uint32_t queue = profile(entry).queue;
+  const std::uint32_t queue = profile(entry).queue, limiter = profile(entry).limiter;
   const std::int16_t priority = profile(entry).options.priority;
   index_.erase(entry.id);
   holdings_.erase(slot);
@@ -197,6 +213,7 @@ void Ledger::forget(std::uint32_t slot) {
     entries_.give_back(slot);
   }
   if (!last) return;
+  if (limiter != Limiters::kNone) limiters_.release(limiter);
   --queues_[queue]->profiles;
   drop_queue_if_unused(queue);
 }
@@ -214,6 +231,13 @@ void Ledger::set_expiry(std::uint32_t slot, Instant expires, bool of_its_own) {
   if (!of_its_own) return;
   details(slot).expires = expires;
   expiring_.emplace(expires, slot);
+}
+
+Duration Ledger::time_to_start(std::uint32_t slot, Instant now) const {
+  const Entry& entry = entries_[slot];
+  if (!entry.is(Entry::kDetails)) return Duration{0};
+  const Instant own = details_.at(slot).expires;
+  return own == Instant::never() ? Duration{0} : std::max(own - now, Duration{1ms});
 }
 
 bool Ledger::has_expired(std::uint32_t slot, Instant now) const {

@@ -83,7 +83,7 @@ class Ledger {
   std::vector<core::Held> claim(const ClaimRequest& request, Now now, Decisions& out, bool& more, bool& synced);
   // Still the attempt of this token, owned by this session.
   bool is_held(core::Held attempt, SessionId session) const;
-  core::Attempt attempt_of(std::uint32_t slot) const;  // the arguments are there
+  core::Attempt attempt_of(std::uint32_t slot, Instant now) const;  // the arguments are there
   void started(const StartedItem& item, Now now, Decisions& out);
 
   // ---- endings ----
@@ -127,7 +127,7 @@ class Ledger {
     std::string cancel_reason;
     std::string last_error;
     Instant due;                         // Where::Delayed
-    Instant expires = Instant::never();  // a queue time of its own
+    Instant expires = Instant::never();  // a wait limit of its own
   };
   struct Holding {  // of every task that is claimed or runs
     Token token;
@@ -151,10 +151,22 @@ class Ledger {
   Instant instant_of(WallMs wall) const;
   void set_expiry(std::uint32_t slot, Instant expires, bool of_its_own);
   bool has_expired(std::uint32_t slot, Instant now) const;
+  Duration time_to_start(std::uint32_t slot, Instant now) const;  // 0: as long as it takes
+
+  // ledger_lines.cpp: who may take from where, and limits of tasks at once
+  std::vector<Queue*> lines_for(const std::string& queue, const std::vector<std::string>& labels);
+  static Queue* first_of(const std::vector<Queue*>& lines);
+  Limiters::Group group_of(std::uint32_t slot) const;
+  Limiters::Rank rank_of(std::uint32_t slot) const;
+  bool park_if_full(std::uint32_t slot);
+  void wake_parked(std::uint32_t slot);
+  void hold_limit(std::uint32_t slot);
+  void let_go_limit(std::uint32_t slot);
 
   // ledger.cpp: waiting
   void enqueue(std::uint32_t slot, Instant due, Instant now);
   void make_ready(std::uint32_t slot);
+  void push_ready(std::uint32_t slot);
   void leave_line(std::uint32_t slot);
   void set_state(Entry& entry, core::TaskState state);
   void count(const Entry& entry, bool add);
@@ -162,6 +174,8 @@ class Ledger {
   void expire(std::uint32_t slot, Now now, Decisions& out);
 
   // ledger_claims.cpp: holding
+  void claim_from(const std::vector<Queue*>& lines, const ClaimRequest& request, Now now, Decisions& out,
+                  std::vector<core::Held>& given, bool& synced);
   void take(std::uint32_t slot, Token token, SessionId session, const std::string& worker, Now now, Decisions& out);
   Holding release(std::uint32_t slot);  // nobody's from now on; its holding is kept only if it ends
 
@@ -171,6 +185,7 @@ class Ledger {
   void end(std::uint32_t slot, core::Outcome outcome, Token winner, Now now, Decisions& out);
   void end_expired(std::uint32_t slot, Now now, Decisions& out);
   RequeueAnswer give_back(std::uint32_t slot, RequeueItem& item, Now now, Decisions& out);
+  RequeueAnswer expire_held(std::uint32_t slot, RequeueItem& item, Now now, Decisions& out);
   void go_back(std::uint32_t slot, RequeueItem& item, bool changed, Now now, Decisions& out);
   core::Outcome final_failure(std::uint32_t slot, core::ErrorKind kind, RequeueItem& item);
   // The holder is gone, or nobody came to adopt it.
@@ -182,15 +197,17 @@ class Ledger {
   Entries entries_;
   TaskIndex index_;  // every entry that is not gone
   Profiles profiles_;
+  Limiters limiters_;
   Sessions sessions_;
-  std::vector<std::unique_ptr<Queue>> queues_;  // by number; null: free
-  std::unordered_map<std::string, std::uint32_t> queue_numbers_;
-  boost::unordered_flat_map<std::uint32_t, Holding> holdings_;  // every entry whose state is Claimed or Running
+  std::vector<std::unique_ptr<Queue>> queues_;                    // by number; null: free
+  std::unordered_map<std::string, std::uint32_t> queue_numbers_;  // by the name of the line (core/scheduling.h)
+  std::size_t labelled_lines_ = 0;                                // of queues_, those whose tasks ask for labels
+  boost::unordered_flat_map<std::uint32_t, Holding> holdings_;    // every entry whose state is Claimed or Running
   boost::unordered_flat_map<std::uint32_t, core::Payload> args_;
   std::uint64_t args_bytes_ = 0;
   std::unordered_map<std::uint32_t, Details> details_;
   std::set<std::pair<Instant, std::uint32_t>> delayed_;   // (due, slot)
-  std::set<std::pair<Instant, std::uint32_t>> expiring_;  // (expires, slot) of those with a queue time of their own
+  std::set<std::pair<Instant, std::uint32_t>> expiring_;  // (expires, slot) of those with a wait limit of their own
   Instant adopt_until_ = Instant::never();
   Instant sweep_at_;
   std::uint32_t sweep_from_ = 0;

@@ -9,6 +9,12 @@ namespace treadle::store {
 using core::Delivery;
 using core::TaskState;
 
+namespace {
+
+constexpr std::size_t kParkedByAClaim = 4096;  // tasks whose limit is reached that one claim sets aside; then it ends
+
+}  // namespace
+
 void Ledger::load(LiveRow row, Now now, Decisions& out) {
   next_seq_ = std::max(next_seq_, row.seq + 1);
   const std::uint32_t slot = add(row.id, row.seq, row.function, row.options, row.args_bytes);
@@ -19,8 +25,8 @@ void Ledger::load(LiveRow row, Now now, Decisions& out) {
   entry.retries_used = static_cast<std::uint16_t>(row.retries_used);
   if (row.suspect) entry.set(Entry::kSuspect);
   const Instant expires = instant_of(row.expires);
-  // A queue time of its own is not told apart from the common one: what ends within two days is watched exactly.
-  set_expiry(slot, expires, expires - now.instant < 48h);
+  // A wait limit of its own is not told apart from the common one.
+  set_expiry(slot, expires, expires - now.instant < core::limits::kWatchedWait);
   if (row.cancel_requested) {
     entry.set(Entry::kCancelRequested);
     details(slot).cancel_reason = row.cancel_reason;
@@ -34,6 +40,7 @@ void Ledger::load(LiveRow row, Now now, Decisions& out) {
   if (row.state == TaskState::Running) set_state(entry, TaskState::Running);
   entry.set(Entry::kRecorded);
   holdings_[slot] = Holding{row.token, SessionId{}, row.worker, row.times};
+  hold_limit(slot);
   if (config_.adoption_window > Duration{0}) {
     adopt_until_ = now.instant + config_.adoption_window;
   } else {
@@ -46,24 +53,38 @@ std::vector<core::Held> Ledger::claim(const ClaimRequest& request, Now now, Deci
   static const std::vector<std::string> kDefault = {""};
   more = false;
   for (const std::string& name : request.queues.empty() ? kDefault : request.queues) {
-    Queue& queue = *queues_[queue_named(name)];
-    queue.claimed = true;
-    while (given.size() < request.tokens.size()) {
-      const std::uint32_t slot = queue.ready.pop();
-      if (slot == kNone) break;
-      if (has_expired(slot, now.instant)) {
-        end_expired(slot, now, out);
-        continue;
-      }
-      const Token token = request.tokens[given.size()];
-      take(slot, token, request.session, request.worker, now, out);
-      synced = synced || entries_[slot].is(Entry::kRecorded);
-      given.push_back({entries_[slot].id, token});
+    const std::vector<Queue*> lines = lines_for(name, request.labels);
+    claim_from(lines, request, now, out, given, synced);
+    for (Queue* line : lines) {
+      line->found_empty = line->ready.empty();
+      more = more || !line->ready.empty();
     }
-    queue.found_empty = queue.ready.empty();
-    more = more || !queue.ready.empty();
   }
   return given;
+}
+
+void Ledger::claim_from(const std::vector<Queue*>& lines, const ClaimRequest& request, Now now, Decisions& out,
+                        std::vector<core::Held>& given, bool& synced) {
+  std::size_t parked = 0;
+  while (given.size() < request.tokens.size() && parked < kParkedByAClaim) {
+    Queue* line = first_of(lines);
+    if (!line) return;
+    const std::uint32_t slot = line->ready.pop();
+    if (slot == kNone) return;
+    if (has_expired(slot, now.instant)) {
+      end_expired(slot, now, out);
+      wake_parked(slot);
+      continue;
+    }
+    if (park_if_full(slot)) {
+      ++parked;
+      continue;
+    }
+    const Token token = request.tokens[given.size()];
+    take(slot, token, request.session, request.worker, now, out);
+    synced = synced || entries_[slot].is(Entry::kRecorded);
+    given.push_back({entries_[slot].id, token});
+  }
 }
 
 // The entry is in no line any more.
@@ -74,6 +95,7 @@ void Ledger::take(std::uint32_t slot, Token token, SessionId session, const std:
   ++entry.attempt;
   holdings_[slot] = Holding{token, session, worker, {now.wall, {}}};
   sessions_.hold(session, slot);
+  hold_limit(slot);
   if (profile(entry).options.delivery != Delivery::AtMostOnce) return;
   entry.set(Entry::kRecorded);
   out.changes.push_back(change::Claim{entry.seq, entry.attempt, token, worker, now.wall});
@@ -83,6 +105,7 @@ Ledger::Holding Ledger::release(std::uint32_t slot) {
   Holding& holding = holdings_.at(slot);
   sessions_.let_go(holding.session, slot, {entries_[slot].id, holding.token});
   holding.session = {};
+  let_go_limit(slot);
   return holding;
 }
 
@@ -93,7 +116,7 @@ bool Ledger::is_held(core::Held attempt, SessionId session) const {
   return holding.token == attempt.token && holding.session == session;
 }
 
-core::Attempt Ledger::attempt_of(std::uint32_t slot) const {
+core::Attempt Ledger::attempt_of(std::uint32_t slot, Instant now) const {
   const Entry& entry = entries_[slot];
   const Profile& p = profile(entry);
   core::Attempt attempt;
@@ -107,7 +130,11 @@ core::Attempt Ledger::attempt_of(std::uint32_t slot) const {
   attempt.isolation = p.options.isolation;
   attempt.suspect = entry.is(Entry::kSuspect);
   attempt.retries_left = static_cast<std::uint16_t>(std::max(0, p.options.retries - entry.retries_used));
-  attempt.retry_delay = std::chrono::milliseconds(p.options.retry_delay_ms);
+  const core::Scheduling scheduling = core::scheduling_of(p.options.more);
+  attempt.retry_delay =
+      core::retry_wait(std::chrono::milliseconds(p.options.retry_delay_ms), scheduling, entry.retries_used);
+  attempt.retry_on = scheduling.retry_on;
+  attempt.start_within = time_to_start(slot, now);
   attempt.time_limit = std::chrono::milliseconds(p.options.time_limit_ms);
   attempt.memory_limit = p.options.memory_limit;
   attempt.allowance = core::allowance_of(p.options.more);

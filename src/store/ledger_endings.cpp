@@ -33,10 +33,13 @@ void Ledger::end(std::uint32_t slot, core::Outcome outcome, Token winner, Now no
     worker = held->second.worker;
     times = held->second.times;
   }
+  const std::uint64_t keep_ms = profile(entry).keep_ms;
+  const WallMs keep_until{keep_ms > 0 ? now.wall.ms + static_cast<std::int64_t>(keep_ms) : 0};
   Ending ending{slot,
                 {{entry.id, profile(entry).function->id, outcome.completed() ? TaskState::Completed : TaskState::Failed,
                   outcome.kind, entry.attempt, outcome.result},
-                 winner}};
+                 winner,
+                 keep_until}};
   change::Finish finish{entry.seq, entry.id, entry.attempt, winner, std::move(outcome), std::move(worker)};
   if (entry.is(Entry::kDetails)) finish.last_error = details_.at(slot).last_error;
   finish.losses = entry.losses;
@@ -44,12 +47,13 @@ void Ledger::end(std::uint32_t slot, core::Outcome outcome, Token winner, Now no
   finish.times = times;
   finish.finished = now.wall;
   finish.args_bytes = entry.args_bytes;
+  finish.keep_until = keep_until;
   out.changes.push_back(std::move(finish));
   out.endings.push_back(std::move(ending));
 }
 
 void Ledger::end_expired(std::uint32_t slot, Now now, Decisions& out) {
-  const std::string text = "It waited in the queue longer than its queue time allows.";
+  const std::string text = "It had not begun when its time to wait was over (deadline, expires_in or queue_ttl).";
   end(slot, own_failure(ErrorKind::Expired, entries_[slot].id, "", text), {}, now, out);
 }
 
@@ -105,6 +109,10 @@ RequeueAnswer Ledger::give_back(std::uint32_t slot, RequeueItem& item, Now now, 
       ++entry.retries_used;
       break;
   }
+  if (verdict == ErrorKind::None && has_expired(slot, now.instant + item.delay)) {
+    if (item.why != GiveBack::Retry) return expire_held(slot, item, now, out);
+    verdict = given;  // its next try would begin too late: what it raised is what it ends with
+  }
   if (verdict == ErrorKind::None) {
     go_back(slot, item, item.why != GiveBack::Unstarted, now, out);
     return RequeueAnswer::Queued;
@@ -112,6 +120,12 @@ RequeueAnswer Ledger::give_back(std::uint32_t slot, RequeueItem& item, Now now, 
   core::Outcome outcome = final_failure(slot, verdict, item);
   if (!item.last_error.empty()) details(slot).last_error = std::move(item.last_error);
   end(slot, std::move(outcome), {}, now, out);
+  return RequeueAnswer::Failed;
+}
+
+RequeueAnswer Ledger::expire_held(std::uint32_t slot, RequeueItem& item, Now now, Decisions& out) {
+  if (!item.last_error.empty()) details(slot).last_error = std::move(item.last_error);
+  end_expired(slot, now, out);
   return RequeueAnswer::Failed;
 }
 

@@ -172,6 +172,7 @@ bool LedgerStore::turn(Instant instant) {
     answer_late_waiter(id, std::move(answer));
     ran = true;
   }
+  table_->drop_due(clock_.wall());
   table_->flush();
   ran |= handle_reports();  // of a batch that was written in place
   read_ahead();

@@ -105,6 +105,7 @@ class LedgerStore : public Store {
                     Done<Result<std::vector<Result<SubmitAnswer>>>> done);
   void report_submit(SubmitCall& call, const Report& report);
   std::optional<Result<TaskView>> hot_view(TaskId id, bool with_result);
+  bool is_over(const EndedTask& task) const { return task.keep_until.ms != 0 && task.keep_until <= clock_.wall(); }
   void answer_late_waiter(TaskId id, Waiters::Answer answer);
 
   // ledger_store_dispatch.cpp: what dispatchers ask for

@@ -50,7 +50,7 @@ void LedgerStore::answer_claim(SessionId id, std::uint64_t call, Done<Result<Cla
     if (!ledger_->has_args(slot)) {
       unread.push_back(slot);
     } else if (unread.empty()) {
-      answer.attempts.push_back(ledger_->attempt_of(slot));
+      answer.attempts.push_back(ledger_->attempt_of(slot, clock_.now()));
     }
   }
   if (!unread.empty()) {

@@ -219,6 +219,10 @@ std::optional<Result<TaskView>> LedgerStore::hot_view(TaskId id, bool with_resul
     return TaskView{id, ledger_->function_of(slot), entry.state, core::ErrorKind::None, entry.attempt, {}};
   }
   const Recent* recent = recent_.find(id);
+  if (recent && is_over(recent->task)) {  // the table may have it for some seconds yet
+    recent_.erase(id);
+    return no_task(id);
+  }
   if (!recent || (with_result && recent->result_elsewhere)) return std::nullopt;
   TaskView view = recent->task.view;
   if (!with_result) view.result = {};
@@ -239,10 +243,12 @@ void LedgerStore::get(std::vector<TaskId> ids, bool with_results, Done<std::vect
   }
   if (cold.empty()) return done(std::move(views));
   table_->read_ended(std::move(cold), with_results,
-                     [views = std::move(views), cold_at = std::move(cold_at),
+                     [this, views = std::move(views), cold_at = std::move(cold_at),
                       done = std::move(done)](std::vector<Result<EndedTask>> found) mutable {
                        for (std::size_t i = 0; i < found.size(); ++i) {
-                         if (found[i]) {
+                         if (found[i] && is_over(*found[i])) {
+                           views[cold_at[i]] = no_task(found[i]->view.id);
+                         } else if (found[i]) {
                            views[cold_at[i]] = std::move(found[i]->view);
                          } else {
                            views[cold_at[i]] = std::move(found[i].error());
@@ -255,6 +261,7 @@ void LedgerStore::get(std::vector<TaskId> ids, bool with_results, Done<std::vect
 void LedgerStore::story(TaskId id, Done<Result<TaskStory>> done) {
   table_->read_story(id, [this, id, done = std::move(done)](Result<TaskStory> story) mutable {
     const std::uint32_t slot = ledger_->find(id);
+    if (story && story->keep_until.ms != 0 && story->keep_until <= clock_.wall()) return done(no_task(id));
     if (story && slot != Ledger::kNone && !core::is_terminal(story->view.state)) ledger_->tell(slot, *story);
     done(std::move(story));
   });
@@ -278,6 +285,7 @@ void LedgerStore::wait(TaskId id, Instant deadline, Done<Result<TaskView>> done)
   if (auto view = hot_view(id, true)) return done(std::move(*view));
   table_->read_ended({id}, true,
                      [this, id, deadline, done = std::move(done)](std::vector<Result<EndedTask>> found) mutable {
+                       if (found.front() && is_over(*found.front())) return done(no_task(id));
                        if (found.front()) return done(std::move(found.front()->view));
                        if (ledger_->find(id) != Ledger::kNone)
                          return wait(id, deadline, std::move(done));  // accepted while we looked

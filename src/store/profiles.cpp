@@ -40,7 +40,7 @@ std::uint32_t Profiles::acquire(const FunctionRef& function, const core::Options
   }
   const std::uint32_t number = free_.back();
   free_.pop_back();
-  all_[number] = Profile{function, options, 0, 1};
+  all_[number] = Profile{.function = function, .options = options, .tasks = 1};
   by_content_.emplace(hash, number);
   return number;
 }

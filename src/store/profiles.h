@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "store/changes.h"
+#include "store/limiters.h"
 
 namespace treadle::store {
 
@@ -15,12 +16,15 @@ struct Profile {
   FunctionRef function;
   core::Options options;
   std::uint32_t queue = 0;  // number of its ready queue
-  std::uint32_t tasks = 0;  // that refer to it
+  std::uint32_t limiter = Limiters::kNone;
+  std::uint32_t limit = 0;    // of tasks of the limiter
+  std::uint64_t keep_ms = 0;  // after their ends; 0 = as others
+  std::uint32_t tasks = 0;    // that refer to it
 };
 
 class Profiles {
  public:
-  // Adds one reference. `is_new` tells that the caller must set `queue`.
+  // Adds one reference. `is_new` tells that the caller must set `queue` and `limiter`.
   std::uint32_t acquire(const FunctionRef& function, const core::Options& options, bool& is_new);
   // True: it was the last reference, and the profile is gone.
   bool release(std::uint32_t number);

@@ -40,28 +40,45 @@ void ReadyQueue::skip_dead(Level& level) {
   while (!level.fifo.empty() && !entries_[level.fifo.front()].claimable()) drop_front(level);
 }
 
-std::uint32_t ReadyQueue::pop() {
-  for (auto it = levels_.begin(); it != levels_.end();) {
-    Level& level = it->second;
-    skip_dead(level);
-    if (level.fifo.empty() && level.returned.empty()) {
-      it = levels_.erase(it);
-      continue;
-    }
-    std::uint32_t slot = TaskIndex::kNone;
-    if (level.fifo.empty() ||
-        (!level.returned.empty() && level.returned.begin()->first < entries_[level.fifo.front()].seq)) {
-      slot = level.returned.begin()->second;
-      level.returned.erase(level.returned.begin());
-      entries_[slot].where = Where::Nowhere;
-    } else {
-      slot = level.fifo.front();
-      drop_front(level);
-    }
-    --size_;
-    return slot;
+// The level of the first claimable one, with that in front of its line or of those that came back; end(): there is
+// none.
+ReadyQueue::Levels::iterator ReadyQueue::first_level() {
+  auto it = levels_.begin();
+  for (; it != levels_.end(); it = levels_.erase(it)) {
+    skip_dead(it->second);
+    if (!it->second.fifo.empty() || !it->second.returned.empty()) break;
   }
-  return TaskIndex::kNone;
+  return it;
+}
+
+bool ReadyQueue::returned_first(const Level& level) const {
+  if (level.returned.empty()) return false;
+  return level.fifo.empty() || level.returned.begin()->first < entries_[level.fifo.front()].seq;
+}
+
+std::optional<ReadyQueue::Head> ReadyQueue::head() {
+  const auto first = first_level();
+  if (first == levels_.end()) return std::nullopt;
+  const Level& level = first->second;
+  const std::uint64_t seq = returned_first(level) ? level.returned.begin()->first : entries_[level.fifo.front()].seq;
+  return Head{first->first, seq};
+}
+
+std::uint32_t ReadyQueue::pop() {
+  const auto first = first_level();
+  if (first == levels_.end()) return TaskIndex::kNone;
+  Level& level = first->second;
+  std::uint32_t slot = TaskIndex::kNone;
+  if (returned_first(level)) {
+    slot = level.returned.begin()->second;
+    level.returned.erase(level.returned.begin());
+    entries_[slot].where = Where::Nowhere;
+  } else {
+    slot = level.fifo.front();
+    drop_front(level);
+  }
+  --size_;
+  return slot;
 }
 
 void ReadyQueue::remove(std::uint32_t slot, std::int16_t priority) {

@@ -5,6 +5,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -28,6 +29,15 @@ class ReadyQueue {
 
   // The entry is claimable; sets its `where`.
   void push(std::uint32_t slot, std::int16_t priority);
+  struct Head {
+    std::int16_t priority = 0;
+    std::uint64_t seq = 0;
+    bool before(const Head& other) const {
+      return priority != other.priority ? priority > other.priority : seq < other.seq;
+    }
+  };
+  // Of the first one; nothing: there is none.
+  std::optional<Head> head();
   // The first one, taken out, or TaskIndex::kNone.
   std::uint32_t pop();
   // Takes a claimable entry out of its place; call before its state changes.
@@ -46,6 +56,9 @@ class ReadyQueue {
     std::size_t seen = 0;                                        // nodes at the front of fifo that look_ahead has named
     std::size_t dead = 0;                                        // buried nodes in fifo
   };
+  using Levels = std::map<std::int16_t, Level, std::greater<>>;
+  Levels::iterator first_level();
+  bool returned_first(const Level& level) const;
   void drop_front(Level& level);
   void skip_dead(Level& level);
   void sweep(Level& level);
@@ -53,8 +66,8 @@ class ReadyQueue {
   std::string name_;
   Entries& entries_;
   std::function<void(std::uint32_t)> release_;
-  std::map<std::int16_t, Level, std::greater<>> levels_;  // no level is without nodes
-  std::size_t size_ = 0;                                  // claimable entries
+  Levels levels_;         // no level is without nodes
+  std::size_t size_ = 0;  // claimable entries
 };
 
 template <class Visit>

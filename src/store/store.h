@@ -7,6 +7,7 @@
 // most limits::kBatch items per call (submit: any number; the engine splits).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -18,6 +19,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "core/claims.h"
+#include "core/limits.h"
 #include "core/model.h"
 #include "core/policy.h"
 
@@ -51,13 +53,23 @@ struct Submission {
   core::Payload args;
   core::Options options;          // the function's, overridden by the request's
   std::int64_t delay_ms = 0;      // not before
-  std::int64_t queue_ttl_ms = 0;  // Expired if it waits longer; 0 = limits::kQueueTtlMs
+  std::int64_t queue_ttl_ms = 0;  // Expired if it waits longer than that after the delay; 0 = limits::kQueueTtlMs
+  std::int64_t deadline_ms = 0;   // Expired if it has not begun by then, delay or not; 0 = none, < 0 = it is over
   std::string group;              // tasks whose results are streamed together; "" = none
   std::string owner;              // API key id (reserved)
   std::string idempotency_scope;  // with the key: route and API key id
   std::string idempotency_key;    // "" = none
   Digest body_digest;             // of function id, decoded arguments, options: what "same body" compares
 };
+
+// From its acceptance until it may begin no more.
+inline std::int64_t wait_limit_ms(const Submission& task) {
+  const std::int64_t ttl = task.queue_ttl_ms > 0 ? task.queue_ttl_ms : core::limits::kQueueTtlMs;
+  const std::int64_t all = std::max<std::int64_t>(task.delay_ms, 0) + ttl;
+  return task.deadline_ms != 0 ? std::min(all, task.deadline_ms) : all;
+}
+// Whether it is watched to the millisecond: others are looked at once a minute.
+inline bool has_own_wait(const Submission& task) { return task.queue_ttl_ms > 0 || task.deadline_ms != 0; }
 
 struct SubmitAnswer {
   TaskId id;
@@ -85,6 +97,8 @@ struct TaskStory {
   std::string error_type, error_message, traceback, output;
   WallMs accepted, claimed, started, finished;  // 0 = not yet
   WallMs not_before;                            // 0 = at once
+  WallMs expires;                               // it may begin no more from then on
+  WallMs keep_until;                            // of one that has ended with a retention of its own
   core::Measures measures;
   bool cancel_requested = false;
   core::Options options;

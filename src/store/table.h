@@ -48,6 +48,9 @@ class Table {
   virtual void read_body(Digest digest, Done<Result<core::Payload>> done) = 0;
   virtual void read_functions(FunctionFilter filter, Done<Result<std::vector<FunctionSummary>>> done) = 0;
 
+  // Removes tasks whose retention is over; for tables that do not see to it by themselves.
+  virtual void drop_due(WallMs) {}
+
   virtual Level level() const = 0;
   virtual std::string describe() const = 0;
   virtual int wake_fd() const = 0;

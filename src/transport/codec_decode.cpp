@@ -73,6 +73,7 @@ Outcome read_outcome(Item& item, std::size_t place, bool given_back) {
   outcome.error_type = text(5, "error_type", Part::ErrorType);
   outcome.error_message = text(6, "error_message", Part::ErrorMessage);
   outcome.traceback = text(7, "traceback", Part::Traceback);
+  outcome.error_classes = item.text(place + 8, "error_classes");
   return outcome;
 }
 
@@ -162,6 +163,7 @@ void read_terms(Item& item, Attempt& attempt) {
   allowed.open_files = static_cast<std::uint32_t>(item.number(14, "open_files", UINT32_MAX));
   allowed.processes = static_cast<std::uint32_t>(item.number(15, "processes", UINT32_MAX));
   attempt.surroundings = item.text(16, "surroundings");
+  attempt.start_within = read_milliseconds(item, 17, "start_within_ms");
 }
 
 Attempt read_attempt(Item& item, const std::vector<FunctionKey>& functions) {
@@ -231,6 +233,7 @@ core::WorkerInfo read_info(HeaderReader& in) {
     info.pythons.push_back(version.value_or(core::PythonVersion{}));
   }
   info.queues = in.texts("queues");
+  info.labels = in.texts("labels");
   info.features = in.texts("features");
   info.in_process = in.flag("in_process");
   return info;

@@ -63,10 +63,12 @@ void append_measures(std::string& out, const core::Measures& m) {
 }
 
 bool only_completed(const Outcome& o) {
-  return o.completed() && o.output.empty() && o.error_type.empty() && o.error_message.empty() && o.traceback.empty();
+  return o.completed() && o.output.empty() && o.error_type.empty() && o.error_message.empty() && o.traceback.empty() &&
+         o.error_classes.empty();
 }
 
-// facts, result, measures, and only if there is more: output, kind, error_type, error_message, traceback.
+// facts, result, measures, and only if there is more: output, kind, error_type, error_message, traceback,
+// error_classes.
 void append_outcome(std::string& out, const Outcome& outcome, Packer& packer) {
   out += ',';
   append_number(out, outcome.result.facts.pack());
@@ -84,6 +86,9 @@ void append_outcome(std::string& out, const Outcome& outcome, Packer& packer) {
     out += ',';
     packer.place(out, *text);
   }
+  if (outcome.error_classes.empty()) return;
+  out += ',';
+  append_json_string(out, outcome.error_classes);
 }
 
 void write_info(HeaderWriter& header, const core::WorkerInfo& info) {
@@ -100,6 +105,7 @@ void write_info(HeaderWriter& header, const core::WorkerInfo& info) {
     out += '"';
   });
   header.list("queues", info.queues, append_json_string);
+  header.list("labels", info.labels, append_json_string);
   header.list("features", info.features, append_json_string);
   header.flag("in_process", info.in_process);
 }
@@ -172,8 +178,8 @@ std::vector<FunctionKey> functions_of(const std::vector<Attempt>& attempts, std:
   return table;
 }
 
-// Flags, retries, retry delay, time limit, the other limits, surroundings; nothing behind the last one that is not
-// zero.
+// Flags, retries, retry delay, time limit, the other limits, surroundings, time to start; nothing behind the last one
+// that is not zero.
 void append_terms(std::string& out, const Attempt& attempt) {
   const std::uint64_t flags = (attempt.delivery == core::Delivery::AtMostOnce ? kAtMostOnce : 0) |
                               (attempt.isolation == core::Isolation::Fresh ? kFresh : 0) |
@@ -189,14 +195,19 @@ void append_terms(std::string& out, const Attempt& attempt) {
                                                attempt.allowance.open_files,
                                                attempt.allowance.processes};
   std::size_t used = terms.size();
-  while (attempt.surroundings.empty() && used > 0 && terms[used - 1] == 0) --used;
+  const bool must_start = attempt.start_within > Duration{0};
+  const bool more = must_start || !attempt.surroundings.empty();
+  while (!more && used > 0 && terms[used - 1] == 0) --used;
   for (std::size_t i = 0; i < used; ++i) {
     out += ',';
     append_number(out, terms[i]);
   }
-  if (attempt.surroundings.empty()) return;
+  if (!more) return;
   out += ',';
   append_json_string(out, attempt.surroundings);
+  if (!must_start) return;
+  out += ',';
+  append_number(out, milliseconds(attempt.start_within));
 }
 
 void write_attempts(HeaderWriter& header, const std::vector<Attempt>& attempts, Packer& packer) {

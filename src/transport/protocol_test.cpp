@@ -89,7 +89,7 @@ void expect_block(const std::string& name, const core::DispatcherMessage& messag
 TEST(Protocol, WorkersSpeakAsWritten) {
   auto registration = worker_says(1, 0);
   registration.registers = registration.names_held = true;
-  registration.info = {"node-7", 4242, 4, {{3, 11, 2}}, {}, {}, false};
+  registration.info = {"node-7", 4242, 4, {{3, 11, 2}}, {}, {}, {}, false};
   registration.free_slots = 4;
   expect_block("registration", registration);
 

@@ -59,6 +59,7 @@ core::Outcome some_outcome(Rng& rng, std::uint64_t largest) {
   o.error_type = some_bytes(rng, 128);
   o.error_message = some_bytes(rng, largest);
   o.traceback = some_bytes(rng, largest);
+  if (rng.chance(0.5)) o.error_classes = some_text(rng);
   o.output = some_bytes(rng, largest);
   return o;
 }
@@ -73,6 +74,7 @@ core::WorkerInfo some_info(Rng& rng) {
     info.pythons.push_back({byte(), byte(), byte()});
   }
   for (std::uint64_t n = rng.below(3); n > 0; --n) info.queues.push_back(some_text(rng));
+  for (std::uint64_t n = rng.below(3); n > 0; --n) info.labels.push_back(some_text(rng));
   for (std::uint64_t n = rng.below(3); n > 0; --n) info.features.push_back(some_text(rng));
   info.in_process = rng.chance(0.5);
   return info;
@@ -99,6 +101,7 @@ core::Attempt some_attempt(Rng& rng, std::uint64_t largest) {
                  .result_bytes = some64(rng),
                  .open_files = some32(rng),
                  .processes = some32(rng)};
+  if (rng.chance(0.3)) a.start_within = some_ms(rng);
   if (rng.chance(0.3)) a.surroundings = R"({"env":{"A":"\\""}})";
   return a;
 }
@@ -123,8 +126,8 @@ void write(std::ostream& out, const core::Outcome& o) {
   write(out, o.result);
   for (const std::string* text : {&o.error_type, &o.error_message, &o.traceback, &o.output})
     out << text->size() << ':' << *text << ' ';
-  out << m.started_ns << ' ' << m.finished_ns << ' ' << m.exit_code << ' ' << m.signal << ' ' << m.peak_rss << ' '
-      << m.cpu_us << '\n';
+  out << o.error_classes << ' ' << m.started_ns << ' ' << m.finished_ns << ' ' << m.exit_code << ' ' << m.signal << ' '
+      << m.peak_rss << ' ' << m.cpu_us << '\n';
 }
 
 void write(std::ostream& out, const core::WorkerInfo& info) {
@@ -132,6 +135,7 @@ void write(std::ostream& out, const core::WorkerInfo& info) {
   for (const auto& v : info.pythons)
     out << "python " << int(v.major) << '.' << int(v.minor) << '.' << int(v.micro) << '\n';
   for (const auto& text : info.queues) out << "queue " << text << '\n';
+  for (const auto& text : info.labels) out << "label " << text << '\n';
   for (const auto& text : info.features) out << "feature " << text << '\n';
 }
 
@@ -141,7 +145,7 @@ void write(std::ostream& out, const core::Attempt& a) {
   write(out, a.args);
   out << int(a.delivery) << int(a.isolation) << a.suspect << ' ' << a.retries_left << ' ' << a.retry_delay.count()
       << ' ' << a.time_limit.count() << ' ' << a.memory_limit << ' ' << core::to_text(a.allowance, a.surroundings)
-      << '\n';
+      << ' ' << a.start_within.count() << '\n';
 }
 
 }  // namespace

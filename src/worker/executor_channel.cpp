@@ -19,6 +19,15 @@
 namespace treadle::worker {
 namespace {
 
+constexpr std::size_t kErrorClasses = 1024;  // bytes of the names of an exception's class and its bases
+
+// Whole words only: a part of a name is another name.
+std::string_view first_words(std::string_view text, std::size_t most) {
+  if (text.size() <= most) return text;
+  const std::size_t end = text.rfind(' ', most);
+  return text.substr(0, end == std::string_view::npos ? 0 : end);
+}
+
 constexpr int kReadsAtOnce = 4;                   // of the socket in one turn
 constexpr std::size_t kPipeCapacity = 64u << 10;  // what can be in a pipe when a RESULT is sent
 constexpr std::size_t kStackKept = core::limits::kErrorText;
@@ -228,7 +237,10 @@ bool ExecutorChannel::take_result(const UpFrame& frame, std::vector<core::Execut
   done.outcome.measures.cpu_us = body.cpu_us;
   done.outcome.measures.peak_rss = body.peak_rss;
   if (body.kind != 0) {
-    done.outcome.error_type = printable_tail(body.type, core::limits::kErrorText);
+    const std::size_t line = std::min(body.type.find('\n'), body.type.size());  // behind it: class and bases
+    done.outcome.error_type = printable_tail(body.type.substr(0, line), core::limits::kErrorText);
+    body.type.remove_prefix(std::min(line + 1, body.type.size()));
+    done.outcome.error_classes = printable_tail(first_words(body.type, kErrorClasses), body.type.size());
     done.outcome.error_message = printable_tail(body.message, core::limits::kErrorText);
     done.outcome.traceback = printable_tail(body.traceback, core::limits::kErrorText);
   }

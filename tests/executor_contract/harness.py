@@ -179,7 +179,8 @@ class Result:
         for length in sizes:
             texts.append(body[at:at + length].decode())
             at += length
-        self.type, self.message, self.traceback = texts
+        names, self.message, self.traceback = texts
+        self.type, _, self.classes = names.partition("\n")
         if size is None:
             self.data = body[at:]
         else:

@@ -195,6 +195,20 @@ def test_what_a_task_changes_does_not_reach_the_next(executor, change):
     assert pickle.loads(executor.run(2, args()).data) == (3, "/", True)
 
 
+def test_an_exception_is_told_with_its_class_and_the_bases_of_that(executor):
+    code = "def run():\n    import socket\n    raise socket.gaierror('no')"
+    executor.function(1, define(code), NAMES_MAIN)
+    result = executor.run(1, args())
+    assert (result.type, result.classes) == ("gaierror", "socket.gaierror OSError Exception")
+    mixed = "def run():\n    class Mixin: pass\n    class Odd(KeyError, Mixin): pass\n    raise Odd(1)"
+    executor.function(2, define(mixed), NAMES_MAIN)
+    result = executor.run(2, args())
+    assert result.type == "Odd" and result.classes.endswith("run.<locals>.Odd KeyError LookupError Exception"), result.classes
+    executor.function(3, define("def run():\n    return (x for x in 'ab')"), NAMES_MAIN)
+    result = executor.run(3, args())
+    assert (result.type, result.classes) == ("TypeError", ""), "only of what the function raised"
+
+
 @pytest.mark.parametrize("code, kind, type_name", [
     ("raise ValueError('bad')", 1, "ValueError"), ("raise SystemExit(3)", 1, "SystemExit"), ("raise KeyboardInterrupt", 1, "KeyboardInterrupt"),
     ("raise MemoryError", 1, "MemoryError"), ("return run()", 1, "RecursionError"), ("return (x for x in 'ab')", 13, "TypeError"),

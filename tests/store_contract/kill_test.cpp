@@ -176,7 +176,7 @@ TEST_P(Kill, NothingAcknowledgedIsLostAndNothingEndsTwice) {
   EXPECT_GT(ask_file(dir, "SELECT count(*) FROM moves WHERE before = 1 AND after = 4"), 0)
       << "no kill struck an at-most-once one";
   EXPECT_GT(finished, kKills) << "the kills came too early";
-  EXPECT_GT(claimed_once, kKills / 2);
+  EXPECT_GT(claimed_once, kKills / 4);
   std::printf("%d kills, %zu tasks acknowledged, %zu results\n", kKills, promised.size(), finished);
   fs::remove_all(dir);
 }

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "engine.h"
+#include "store/sqlite/schema.h"
 
 namespace treadle::store::contract {
 namespace {
@@ -286,9 +287,11 @@ TEST(File, OfTheFirstSchemaIsBroughtForward) {
   const FunctionId first = store.function(), second = store.function();
   store->close();
   Outside(store.dir())
-      .run("DROP INDEX functions_name; ALTER TABLE functions DROP COLUMN deleted; PRAGMA user_version = 1");
+      .run(
+          "DROP INDEX functions_name; ALTER TABLE functions DROP COLUMN deleted; DROP INDEX tasks_keep; "
+          "ALTER TABLE tasks DROP COLUMN keep_until; PRAGMA user_version = 1");
   store.reopen();
-  EXPECT_EQ(Outside(store.dir()).number("PRAGMA user_version"), 2);
+  EXPECT_EQ(Outside(store.dir()).number("PRAGMA user_version"), kSchemaVersion);
   const auto named = store.ask<Result<std::vector<FunctionSummary>>>([&](auto done) {
     store->list_functions({"f", "", 10}, std::move(done));
   });

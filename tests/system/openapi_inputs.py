@@ -76,6 +76,8 @@ class Inputs:
             return st.from_regex(schema["pattern"], fullmatch=True).filter(lambda text: "\n" not in text)
         if schema.get("format") == "uuid":
             return st.uuids().map(str)
+        if schema.get("format") == "date-time":
+            return st.datetimes().map(lambda instant: instant.isoformat() + "Z")
         return st.text(min_size=schema.get("minLength", 0), max_size=min(schema.get("maxLength", 20), 20))
 
     def array(self, schema):

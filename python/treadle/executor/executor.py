@@ -263,6 +263,7 @@ class Executor:
         if kind == FUNCTION_FAILED and isinstance(error, OSError) and error.errno == EMFILE and self.settings.get("open_files"):
             kind = LIMIT_EXCEEDED
         name = type(error).__name__
+        classes = class_names(error) if kind == FUNCTION_FAILED else ""
         message = self.around.hide(safe_text(error))
         if isinstance(error, ModuleNotFoundError):
             message += missing_module_note(error)
@@ -277,7 +278,7 @@ class Executor:
         message = clip(message)
         original = self.picklers.original(error) if kind == FUNCTION_FAILED and self.current.from_sdk else b""
         stream = self.failures.stream(error, message.decode("utf-8"), text, identity, original)
-        texts = (clip(name), message, clip(trace))
+        texts = (clip(name + "\n" + classes) if classes else clip(name), message, clip(trace))
         self._send_result(seq, kind, BY_TEXT, recycle, texts, begun, stream)
 
     def _send_result(self, seq, kind, made_by, flags, texts, begun, data):
@@ -296,6 +297,17 @@ class Executor:
             self.send(MSG_RESULT, seq, head + SIZE.pack(len(data)) + b"".join(texts), FLAG_MEMFD, memfd)
         finally:
             os.close(memfd)
+
+
+def class_names(error):
+    """Its class and the bases of that, each with its module unless it is built in: what the option retry_on names."""
+    names = []
+    for base in type(error).__mro__:
+        if base is BaseException or not issubclass(base, BaseException):
+            continue
+        module = base.__module__
+        names.append(base.__qualname__ if module == "builtins" else "%s.%s" % (module, base.__qualname__))
+    return " ".join(names)
 
 
 def user_part(trace):

@@ -98,7 +98,19 @@ void MemoryTable::apply(change::Finish& finish, Report&) {
   row.finished = finish.finished;
   row.outcome = std::move(finish.outcome);
   row.finish_seq = ++finish_seq_;
+  row.keep_until = finish.keep_until;
+  if (finish.keep_until.ms != 0) due_.emplace(finish.keep_until, finish.seq);
   if (row.live.state == TaskState::Completed) row.args = {};
+}
+
+void MemoryTable::drop_due(WallMs now) {
+  while (!due_.empty() && due_.begin()->first <= now) {
+    const auto row = rows_.find(due_.begin()->second);
+    due_.erase(due_.begin());
+    seqs_.erase(row->second.live.id);
+    if (!row->second.idempotency.empty()) keys_.erase(row->second.idempotency);
+    rows_.erase(row);
+  }
 }
 
 void MemoryTable::apply(change::Requeue& requeue, Report&) {
@@ -152,7 +164,7 @@ void MemoryTable::read_ended(std::vector<TaskId> ids, bool with_results, Done<st
   for (const TaskId id : ids) {
     const Row* row = find(id);
     if (row && core::is_terminal(row->live.state)) {
-      found.push_back(EndedTask{view_of(*row, with_results), row->live.token});
+      found.push_back(EndedTask{view_of(*row, with_results), row->live.token, row->keep_until});
     } else {
       found.push_back(fail(Code::NotFound, "There is no task " + to_string(id) + "."));
     }
@@ -185,6 +197,8 @@ void MemoryTable::read_story(TaskId id, Done<Result<TaskStory>> done) {
   story.started = row->live.times.started;
   story.finished = row->finished;
   story.not_before = row->live.not_before;
+  story.expires = row->live.expires;
+  story.keep_until = row->keep_until;
   story.measures = row->outcome.measures;
   story.cancel_requested = row->live.cancel_requested;
   story.options = row->live.options;

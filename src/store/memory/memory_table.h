@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <map>
+#include <set>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -33,6 +34,7 @@ class MemoryTable final : public Table {
   void read_function(FunctionId id, Done<Result<FunctionRecord>> done) override;
   void read_body(Digest digest, Done<Result<core::Payload>> done) override;
   void read_functions(FunctionFilter filter, Done<Result<std::vector<FunctionSummary>>> done) override;
+  void drop_due(WallMs now) override;
   Level level() const override { return Level::None; }
   std::string describe() const override { return "memory: nothing outlives the process"; }
   int wake_fd() const override { return -1; }
@@ -55,6 +57,7 @@ class MemoryTable final : public Table {
     WallMs accepted, finished;
     core::Outcome outcome;
     std::uint64_t finish_seq = 0;
+    WallMs keep_until;
   };
 
   void apply(change::Insert& insert, Report& report);
@@ -72,7 +75,8 @@ class MemoryTable final : public Table {
   std::deque<Commit> waiting_;
   std::vector<Report> reports_;
   std::uint64_t applied_ = 0;
-  std::map<std::uint64_t, Row> rows_;  // by seq
+  std::map<std::uint64_t, Row> rows_;               // by seq
+  std::set<std::pair<WallMs, std::uint64_t>> due_;  // (keep_until, seq)
   std::unordered_map<TaskId, std::uint64_t> seqs_;
   std::unordered_map<std::string, std::uint64_t> keys_;  // scope, NUL, key -> seq
   std::unordered_map<FunctionId, FunctionRef> functions_;

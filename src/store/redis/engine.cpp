@@ -114,7 +114,8 @@ void Engine::take_ended(const Reply& ended) {
 void Engine::sweep() {
   sweeping_ = true;
   sweep_at_ = clock_.now() + kSweepEvery;
-  caller_.run(Script::Sweep, {sweep_from_, std::to_string(kSchema), std::to_string(partition_.of)},
+  const std::string round = std::to_string(config_.client.jitter_seed) + '-' + std::to_string(begun_.ns);
+  caller_.run(Script::Sweep, {sweep_from_, std::to_string(kSchema), std::to_string(partition_.of), round},
               [this](Result<Reply> reply) {
                 sweeping_ = false;
                 if (!reply || reply->items.size() < 7) return;  // the next one comes in a second

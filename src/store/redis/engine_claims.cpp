@@ -9,7 +9,7 @@ namespace treadle::store::redis {
 namespace {
 
 constexpr std::uint64_t kScriptBytes = 1 << 20;  // of one script call
-constexpr std::size_t kAttemptWords = 16;        // of an attempt in the answer of claim.lua
+constexpr std::size_t kAttemptWords = 17;        // of an attempt in the answer of claim.lua
 
 std::string_view name_of(core::GiveBack why) {
   switch (why) {
@@ -35,6 +35,12 @@ RequeueAnswer requeue_answer(std::string_view word) {
   return word == "stale" ? RequeueAnswer::Stale : RequeueAnswer::Missing;
 }
 
+std::string words_of(const std::vector<std::string>& labels) {
+  std::string words;
+  for (const std::string& label : labels) words += (words.empty() ? '|' : ' ') + label;
+  return words;
+}
+
 }  // namespace
 
 // ---- claims ----
@@ -54,6 +60,7 @@ void Engine::claim(ClaimRequest request, Done<Result<ClaimAnswer>> done) {
   const std::size_t n = std::min(request.tokens.size(), core::limits::kBatch);
   args.push_back(std::to_string(n));
   for (std::size_t i = 0; i < n; ++i) args.push_back(text_of(request.tokens[i]));
+  if (!request.labels.empty()) args.push_back(words_of(request.labels));
   for (std::string& queue : request.queues) args.push_back(std::move(queue));
   auto call = std::make_shared<ClaimCall>();
   call->session = request.session;
@@ -71,7 +78,7 @@ void Engine::read_claim(std::shared_ptr<ClaimCall> call, const Reply& reply) {
     return call->done(std::move(call->answer));
   }
   call->answer.more = reply.items[1].text == "1";
-  hungry_ = !call->answer.more;
+  hungry_ = hungry_ || !call->answer.more;  // it may have been another kind of workers that found nothing
   const std::int64_t due = reply.items[2].integer;
   work_due_ = due < 0 ? Instant::never() : clock_.now() + std::chrono::milliseconds(due + 1);
   take_ended(reply.items[3]);
@@ -84,7 +91,7 @@ void Engine::read_claim(std::shared_ptr<ClaimCall> call, const Reply& reply) {
 }
 
 // id, token, number, arguments, function, body_sha256, args_facts, delivery, isolation, suspect, retries, retries_used,
-// retry_delay_ms, time_limit_ms, memory_limit, more
+// retry_delay_ms, time_limit_ms, memory_limit, more, ms until it may begin no more
 void Engine::read_attempt(const std::shared_ptr<ClaimCall>& call, std::size_t at, const Reply& item) {
   const auto& words = item.items;
   const auto id = words.size() == kAttemptWords ? TaskId::parse(words[0].text) : std::nullopt;
@@ -102,7 +109,12 @@ void Engine::read_attempt(const std::shared_ptr<ClaimCall>& call, std::size_t at
   a.suspect = words[9].text == "1";
   const std::uint64_t retries = number_of(words[10]), used = number_of(words[11]);
   a.retries_left = static_cast<std::uint16_t>(retries > used ? retries - used : 0);
-  a.retry_delay = std::chrono::milliseconds(number_of(words[12]));
+  const core::Scheduling scheduling = core::scheduling_of(words[15].text);
+  a.retry_delay =
+      core::retry_wait(std::chrono::milliseconds(number_of(words[12])), scheduling, static_cast<std::uint32_t>(used));
+  a.retry_on = scheduling.retry_on;
+  const Duration within = std::chrono::milliseconds(number_of(words[16]));
+  if (within < core::limits::kWatchedWait) a.start_within = within;
   a.time_limit = std::chrono::milliseconds(number_of(words[13]));
   a.memory_limit = number_of(words[14]);
   a.allowance = core::allowance_of(words[15].text);
@@ -125,7 +137,9 @@ void Engine::read_attempt(const std::shared_ptr<ClaimCall>& call, std::size_t at
   }
   if (const auto digest = digest_of(words[5].text)) {
     a.body_digest = *digest;
-    if (!body_owners_.find(*digest)) body_owners_.put(*digest, a.function, 512);
+    // One that has a body still: it is reclaimed only when no task needs it.
+    if (const FunctionId* owner = body_owners_.find(*digest); !owner || *owner != a.function)
+      body_owners_.put(*digest, a.function, 512);
     return;
   }
   ++call->waiting;

@@ -290,6 +290,7 @@ void Engine::story(TaskId id, Done<Result<TaskStory>> done) {
                  story.output = fields.text("output");
                  story.accepted = wall_of(fields, "accepted");
                  story.not_before = wall_of(fields, "not_before");
+                 story.expires = wall_of(fields, "expires");
                  if (view->state != core::TaskState::Queued) {  // of an attempt that was given back: nobody holds it
                    story.claimed = wall_of(fields, "claimed");
                    story.started = wall_of(fields, "started");

@@ -169,7 +169,7 @@ core::Options options_of(const Fields& fields) {
   options.time_limit_ms = fields.number("time_limit_ms");
   options.priority = static_cast<std::int16_t>(signed_of(fields.text("priority")));
   options.memory_limit = fields.number("memory_limit");
-  options.queue = fields.text("queue");
+  options.queue = core::queue_of_line(fields.text("queue"));  // a task has the name of its line there
   options.environment = fields.text("environment");
   options.more = fields.text("more");
   return options;
@@ -205,12 +205,12 @@ const std::vector<std::string>& view_fields(bool with_result) {
 }
 
 const std::vector<std::string>& story_fields() {
-  static const std::vector<std::string> kStory =
-      view_and({"not_before",   "losses",        "kills",        "last_error", "error_type",  "traceback",
-                "output",       "accepted",      "claimed",      "started",    "finished",    "cancel_requested",
-                "group",        "delivery",      "isolation",    "retries",    "priority",    "retry_delay_ms",
-                "max_attempts", "time_limit_ms", "memory_limit", "queue",      "environment", "more",
-                "started_ns",   "finished_ns",   "exit_code",    "signal",     "peak_rss",    "cpu_us"});
+  static const std::vector<std::string> kStory = view_and(
+      {"not_before",   "expires",   "losses",      "kills",    "last_error",     "error_type",       "traceback",
+       "output",       "accepted",  "claimed",     "started",  "finished",       "cancel_requested", "group",
+       "delivery",     "isolation", "retries",     "priority", "retry_delay_ms", "max_attempts",     "time_limit_ms",
+       "memory_limit", "queue",     "environment", "more",     "started_ns",     "finished_ns",      "exit_code",
+       "signal",       "peak_rss",  "cpu_us"});
   return kStory;
 }
 

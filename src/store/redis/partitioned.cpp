@@ -1,6 +1,9 @@
 #include "store/redis/partitioned.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <string>
 
 #include "base/sha256.h"
 #include "store/list_page.h"
@@ -71,16 +74,31 @@ void Partitioned::delete_function(FunctionId id, Done<Result<bool>> done) {
 
 // ---- submit ----
 
+namespace {
+
+// So that what has to be counted together is in one partition, whoever sends it: the tasks of a concurrency key, else a
+// task with its idempotency key. Nothing: anywhere.
+std::optional<std::uint8_t> partition_byte_of(const Submission& task) {
+  const core::Scheduling scheduling = core::scheduling_of(task.options.more);
+  std::string text;
+  if (!scheduling.limit_key.empty())
+    text = "limit\n" + scheduling.limit_key;
+  else if (!task.idempotency_key.empty())
+    text = task.idempotency_scope + '\0' + task.idempotency_key;
+  else
+    return std::nullopt;
+  return static_cast<std::uint8_t>(sha256(text).words[0] >> 56);
+}
+
+}  // namespace
+
 void Partitioned::submit(std::vector<Submission> batch, Done<Result<std::vector<Result<SubmitAnswer>>>> done) {
   using Answers = std::vector<Result<SubmitAnswer>>;
   std::vector<std::vector<Submission>> parts(count());
   std::vector<std::vector<std::size_t>> places(count());
   for (std::size_t i = 0; i < batch.size(); ++i) {
     Submission& task = batch[i];
-    // So that the key and its task are in one partition, whoever sends it.
-    if (!task.idempotency_key.empty())
-      set_partition_byte(task.id, static_cast<std::uint8_t>(
-                                      sha256(task.idempotency_scope + '\0' + task.idempotency_key).words[0] >> 56));
+    if (const auto byte = partition_byte_of(task)) set_partition_byte(task.id, *byte);
     const unsigned p = number_of(task.id);
     places[p].push_back(i);
     parts[p].push_back(std::move(task));

@@ -16,6 +16,7 @@
   }
 TREADLE_LUA(prelude)
 TREADLE_LUA(lines)
+TREADLE_LUA(limits)
 TREADLE_LUA(endings)
 TREADLE_LUA(give_back)
 TREADLE_LUA(hold)
@@ -71,25 +72,25 @@ ScriptText make(Oom oom, std::initializer_list<std::string_view> parts) {
 }
 
 ScriptText make(Script script) {
-  const std::string_view prelude = TEXT(prelude), lines = TEXT(lines), endings = TEXT(endings);
+  const std::string_view prelude = TEXT(prelude), lines = TEXT(lines), limits = TEXT(limits), endings = TEXT(endings);
   switch (script) {
     case Script::Register: return make(Oom::Refused, {prelude, TEXT(register)});
     case Script::Submit: return make(Oom::Refused, {prelude, lines, TEXT(submit)});
-    case Script::Claim: return make(Oom::Allowed, {prelude, lines, endings, TEXT(claim)});
+    case Script::Claim: return make(Oom::Allowed, {prelude, lines, limits, endings, TEXT(claim)});
     case Script::Started: return make(Oom::Allowed, {prelude, TEXT(started)});
-    case Script::Finish: return make(Oom::Allowed, {prelude, endings, TEXT(finish)});
-    case Script::Requeue: return make(Oom::Allowed, {prelude, lines, endings, TEXT(give_back), TEXT(requeue)});
-    case Script::Cancel: return make(Oom::Allowed, {prelude, endings, TEXT(cancel)});
+    case Script::Finish: return make(Oom::Allowed, {prelude, lines, limits, endings, TEXT(finish)});
+    case Script::Requeue: return make(Oom::Allowed, {prelude, lines, limits, endings, TEXT(give_back), TEXT(requeue)});
+    case Script::Cancel: return make(Oom::Allowed, {prelude, lines, limits, endings, TEXT(cancel)});
     case Script::OpenSession: return make(Oom::Allowed, {prelude, TEXT(open_session)});
     case Script::Renew: return make(Oom::Allowed, {prelude, TEXT(renew)});
     case Script::Adopt: return make(Oom::Allowed, {prelude, TEXT(hold), TEXT(adopt)});
-    case Script::Reassert: return make(Oom::Allowed, {prelude, lines, TEXT(hold), TEXT(reassert)});
-    case Script::Reap: return make(Oom::Allowed, {prelude, lines, endings, TEXT(give_back), TEXT(reap)});
+    case Script::Reassert: return make(Oom::Allowed, {prelude, lines, limits, TEXT(hold), TEXT(reassert)});
+    case Script::Reap: return make(Oom::Allowed, {prelude, lines, limits, endings, TEXT(give_back), TEXT(reap)});
     case Script::Workers: return make(Oom::Allowed, {prelude, TEXT(workers)});
     case Script::ListTasks: return make(Oom::Allowed, {prelude, TEXT(list_tasks)});
     case Script::ListFunctions: return make(Oom::Allowed, {prelude, TEXT(list_functions)});
     case Script::DeleteFunction: return make(Oom::Allowed, {prelude, TEXT(delete_function)});
-    case Script::Sweep: return make(Oom::Allowed, {prelude, lines, endings, TEXT(sweep)});
+    case Script::Sweep: return make(Oom::Allowed, {prelude, lines, limits, endings, TEXT(sweep)});
     case Script::Enter: return make(Oom::Allowed, {prelude, lines, TEXT(enter)});
     case Script::Fill: return make(Oom::Allowed, {prelude, TEXT(fill)});
   }

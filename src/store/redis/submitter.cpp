@@ -15,19 +15,18 @@ std::uint64_t weight_of(const Submission& task) {
   return kItemOverhead + (is_big(task.args) ? 0 : task.args.bytes.size() * 4 / 3);
 }
 
-std::string queue_of(const core::Options& options) { return options.queue == "default" ? "" : options.queue; }
-
 void add_item(Args& out, const Submission& task, const std::string& tasks, const std::string& bytes) {
   out.push_back(to_string(task.id));
   out.push_back(to_string(task.function));
   out.push_back(std::to_string(task.args.bytes.size()));
   out.push_back(tasks);
   out.push_back(bytes);
-  out.push_back(queue_of(task.options));
+  const core::Scheduling scheduling = core::scheduling_of(task.options.more);
+  out.push_back(core::line_name(task.options.queue, scheduling.labels));
   out.push_back(std::to_string(task.options.priority));
   out.push_back(std::to_string(std::max<std::int64_t>(task.delay_ms, 0)));
-  out.push_back(std::to_string(task.queue_ttl_ms > 0 ? task.queue_ttl_ms : core::limits::kQueueTtlMs));
-  out.push_back(task.queue_ttl_ms > 0 ? "1" : "0");
+  out.push_back(std::to_string(wait_limit_ms(task)));
+  out.push_back(has_own_wait(task) ? "1" : "0");
   const bool keyed = !task.idempotency_key.empty();
   out.push_back(keyed ? to_string(sha256(task.idempotency_scope + '\0' + task.idempotency_key)) : "");
   out.push_back(keyed ? to_string(task.body_digest) : "");
@@ -37,6 +36,11 @@ void add_item(Args& out, const Submission& task, const std::string& tasks, const
   if (!is_big(task.args)) add_field(out, "function_args", base64_encode_lines(task.args.bytes.view()));
   add_field(out, "args_facts", std::to_string(task.args.facts.pack()));
   add_options(out, task.options);
+  if (!scheduling.limit_key.empty()) {
+    add_field(out, "limit_key", scheduling.limit_key);
+    add_number(out, "limit", scheduling.limit);
+  }
+  add_number(out, "keep_ms", scheduling.keep_ms);
   if (!task.group.empty()) add_field(out, "group", task.group);
   if (!task.owner.empty()) add_field(out, "owner", task.owner);
   out[count_at] = std::to_string(out.size() - count_at - 1);

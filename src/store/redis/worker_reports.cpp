@@ -11,9 +11,10 @@ namespace {
 namespace json = boost::json;
 
 json::object object_of(const WorkerReport& w) {
-  json::array pythons, queues, features, tasks;
+  json::array pythons, queues, labels, features, tasks;
   for (const core::PythonVersion& p : w.info.pythons) pythons.push_back({p.major, p.minor, p.micro});
   for (const std::string& queue : w.info.queues) queues.emplace_back(queue);
+  for (const std::string& label : w.info.labels) labels.emplace_back(label);
   for (const std::string& feature : w.info.features) features.emplace_back(feature);
   for (const TaskId id : w.current_tasks) tasks.emplace_back(to_string(id));
   return {{"id", to_string(w.id)},
@@ -26,6 +27,7 @@ json::object object_of(const WorkerReport& w) {
           {"slots", w.info.slots},
           {"pythons", std::move(pythons)},
           {"queues", std::move(queues)},
+          {"labels", std::move(labels)},
           {"features", std::move(features)},
           {"in_process", w.info.in_process},
           {"load", w.load},
@@ -86,6 +88,7 @@ std::optional<WorkerReport> report_of(const json::value& value) {
     w.info.pythons.push_back({parts[0], parts[1], parts[2]});
   });
   add_texts(from, "queues", w.info.queues);
+  add_texts(from, "labels", w.info.labels);
   add_texts(from, "features", w.info.features);
   const json::value* in_process = from.if_contains("in_process");
   w.info.in_process = in_process && in_process->is_bool() && in_process->get_bool();

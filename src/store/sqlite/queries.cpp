@@ -68,7 +68,8 @@ Queries::Queries(const std::string& path, const Blobs& blobs) : db_(path, Databa
   const std::string view = kViewColumns;
   const std::string from = " FROM tasks t JOIN functions f ON f.no = t.function ";
   const std::string function = std::string(kFunctionColumns) + ", " + prefixed(kOptionNames, "f.");
-  ended_ = db_.prepare("SELECT " + view + ", t.seq, t.token, t.result_bytes, t.result_facts" + from + "WHERE t.id = ?");
+  ended_ = db_.prepare("SELECT " + view + ", t.seq, t.token, t.result_bytes, t.result_facts, t.keep_until" + from +
+                       "WHERE t.id = ?");
   result_ = db_.prepare("SELECT bytes FROM results WHERE seq = ?");
   args_facts_ = db_.prepare("SELECT args_bytes, args_facts FROM tasks WHERE seq = ?");
   args_ = db_.prepare("SELECT bytes FROM args WHERE seq = ?");
@@ -77,7 +78,7 @@ Queries::Queries(const std::string& path, const Blobs& blobs) : db_(path, Databa
                        "t.accepted, t.claimed, t.started,"
                        " t.finished, t.exit_code, t.signal, t.peak_rss, t.cpu_us, t.started_ns, t.finished_ns, "
                        "t.cancel_requested, t.task_group,"
-                       " t.not_before,"
+                       " t.not_before, t.expires, t.keep_until,"
                        " r.error_type, r.error_message, r.traceback, r.output, " +
                        prefixed(kOptionNames, "t.") + from + "LEFT JOIN results r ON r.seq = t.seq WHERE t.id = ?");
   list_ =
@@ -113,7 +114,7 @@ std::vector<Result<EndedTask>> Queries::ended(const std::vector<TaskId>& ids, bo
 Result<EndedTask> Queries::ended_one(TaskId id, bool with_result) {
   const Reading reading(ended_);
   if (!ended_.bind_id(1, id).step()) return no_task(id);
-  EndedTask task{view_of(ended_, 0), Token{static_cast<std::uint64_t>(ended_.integer(6))}};
+  EndedTask task{view_of(ended_, 0), Token{static_cast<std::uint64_t>(ended_.integer(6))}, {ended_.integer(9)}};
   if (!core::is_terminal(task.view.state)) return no_task(id);
   if (!with_result) return task;
   task.view.result.facts = core::PayloadFacts::unpack(static_cast<std::uint32_t>(ended_.integer(8)));
@@ -183,11 +184,13 @@ Result<TaskStory> Queries::story(TaskId id) try {
   story.cancel_requested = row.integer(22) != 0;
   story.group = row.text(23);
   story.not_before = {row.integer(24)};
-  story.error_type = row.text(25);
-  story.error_message = row.text(26);
-  story.traceback = row.text(27);
-  story.output = row.text(28);
-  story.options = read_options(row, 29);
+  story.expires = {row.integer(25)};
+  story.keep_until = {row.integer(26)};
+  story.error_type = row.text(27);
+  story.error_message = row.text(28);
+  story.traceback = row.text(29);
+  story.output = row.text(30);
+  story.options = read_options(row, 31);
   return story;
 } catch (const SqliteError& error) {
   return read_error(error);

@@ -44,7 +44,7 @@ RowWriter::RowWriter(Database& db, bool keep_args) : db_(db), keep_args_(keep_ar
       " last_error = coalesce(?9, last_error), claimed = ?10, started = ?11, finished = ?12, finish_seq = ?13, "
       "result_bytes = ?14,"
       " result_facts = ?15, exit_code = ?16, signal = ?17, peak_rss = ?18, cpu_us = ?19, started_ns = ?20, finished_ns "
-      "= ?21"
+      "= ?21, keep_until = ?22"
       " WHERE seq = ?1 AND state < 3");
   insert_result_ = db.prepare(
       "INSERT INTO results(seq, bytes, error_type, error_message, traceback, output) VALUES(?, ?, ?, ?, ?, ?)");
@@ -65,6 +65,8 @@ RowWriter::RowWriter(Database& db, bool keep_args) : db_(db), keep_args_(keep_ar
       db.prepare("INSERT INTO meta(name, value) VALUES('finish_seq', ?1) ON CONFLICT(name) DO UPDATE SET value = ?1");
   totals_.finish_seq = totals_.finish_seq_max =
       static_cast<std::uint64_t>(db.integer("SELECT value FROM meta WHERE name = 'finish_seq'"));
+  totals_.next_keep =
+      db.integer("SELECT min(keep_until) FROM tasks INDEXED BY tasks_keep WHERE keep_until IS NOT NULL");
   totals_.live_bytes = db.integer("SELECT sum(args_bytes) FROM tasks INDEXED BY tasks_live WHERE state < 3");
 }
 
@@ -149,7 +151,10 @@ void RowWriter::write_one(const change::Finish& finish, Report&) {
   s.bind_or_null(16, measures.exit_code).bind_or_null(17, measures.signal).bind_or_null(18, number(measures.peak_rss));
   s.bind_or_null(19, number(measures.cpu_us))
       .bind_or_null(20, measures.started_ns)
-      .bind_or_null(21, measures.finished_ns);
+      .bind_or_null(21, measures.finished_ns)
+      .bind_or_null(22, finish.keep_until.ms);
+  const std::int64_t keep = finish.keep_until.ms;
+  if (keep != 0 && (totals_.next_keep == 0 || keep < totals_.next_keep)) totals_.next_keep = keep;
   s.run();
   TREADLE_ASSERT_MSG(db_.changes() == 1, "ended a task that is terminal or gone");
   Statement& r = insert_result_;

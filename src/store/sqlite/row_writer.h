@@ -25,6 +25,7 @@ class RowWriter {
     std::uint64_t finish_seq_max =
         0;                        // up to here numbers are set aside in the file: none is used twice, whatever happens
     std::int64_t live_bytes = 0;  // of arguments of tasks that are not terminal
+    std::int64_t next_keep = 0;   // wall clock, ms: a task is to go then, and none that ended since is to go earlier
     std::vector<BlobName> dead_blobs;  // files that nobody needs when the transaction is durable
   };
   Totals& totals() { return totals_; }

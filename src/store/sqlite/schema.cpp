@@ -67,8 +67,14 @@ ALTER TABLE functions ADD COLUMN deleted INTEGER;  -- when; the row stays for th
 CREATE INDEX functions_name ON functions(name, no) WHERE deleted IS NULL;
 )sql";
 
+// A task may be kept shorter, or longer, than others.
+constexpr const char* kVersion3 = R"sql(
+ALTER TABLE tasks ADD COLUMN keep_until INTEGER;  -- of one that has ended: then it goes; NULL: as old as the others
+CREATE INDEX tasks_keep ON tasks(keep_until) WHERE keep_until IS NOT NULL;
+)sql";
+
 // kSteps[n] brings a file from version n to n + 1. Steps are never changed once released.
-constexpr std::array<const char*, kSchemaVersion> kSteps = {kVersion1, kVersion2};
+constexpr std::array<const char*, kSchemaVersion> kSteps = {kVersion1, kVersion2, kVersion3};
 
 }  // namespace
 

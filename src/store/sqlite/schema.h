@@ -8,7 +8,7 @@
 
 namespace treadle::store {
 
-inline constexpr int kSchemaVersion = 2;
+inline constexpr int kSchemaVersion = 3;
 
 // Makes the tables of a new file, or brings an older file forward. A newer file is refused in one sentence.
 Result<void> migrate(Database& db, const std::string& path);

@@ -21,7 +21,8 @@ constexpr int kTryEvery = 100;                  // frames, between tries to reus
 constexpr int kLeftToCopy = 1000;  // frames that the writer itself may have to copy when it starts the WAL over
 constexpr auto kRetryFull = std::chrono::milliseconds(250);
 constexpr auto kSizeEvery = std::chrono::seconds(5);
-constexpr int kFinalTries = 8;  // at close, a quarter of a second apart
+constexpr auto kDropEvery = std::chrono::milliseconds(100);  // while there is other work, what is to go does so in turn
+constexpr int kFinalTries = 8;                               // at close, a quarter of a second apart
 
 Error disk_full() {
   return fail(Code::DiskFull,
@@ -128,6 +129,10 @@ bool Writer::wait_for_work(std::vector<Commit>& batch) {
   std::unique_lock lock(queue_mutex_);
   writing_ = false;
   auto chores_at = std::min(purge_at_, size_at_);
+  if (const std::int64_t next = rows_.totals().next_keep; next != 0) {
+    const auto due = steady_clock::now() + std::chrono::milliseconds(next - clock_.wall().ms);
+    chores_at = std::min(chores_at, std::max(due, drop_at_));
+  }
   if (full_ || has_stuck_) chores_at = steady_clock::now() + kRetryFull;
   if (failed_) chores_at = steady_clock::now() + config_.purge_every;
   sleeping_ = true;
@@ -317,6 +322,8 @@ void Writer::do_chores() {
       over_size_ = config_.keep_bytes > 0 && purge_.finished_bytes(rows_.totals().live_bytes) > config_.keep_bytes;
       if (!over_size_) too_much_kept_ = false;
     }
+    const std::int64_t next = rows_.totals().next_keep;
+    if (next != 0 && next <= clock_.wall().ms && (idle || now >= drop_at_)) drop_due();
     if (over_size_ || (idle && now >= purge_at_)) purge_some();
   } catch (const SqliteError& error) {
     roll_back();
@@ -328,6 +335,16 @@ void Writer::do_chores() {
 void Writer::look_for_room() {
   if (!reserve_.has_room_again(purge_.reusable_bytes()) || !reserve_.make()) return;
   if (stuck_.empty()) full_ = false;
+}
+
+void Writer::drop_due() {
+  set_sync(config_.durability == Durability::None ? Sync::Off : Sync::Normal);
+  begin_.run();
+  const std::int64_t next = purge_.drop_due(clock_.wall(), rows_.totals().dead_blobs);
+  commit_.run();
+  rows_.totals().next_keep = next;
+  drop_at_ = steady_clock::now() + kDropEvery;
+  after_commit();
 }
 
 void Writer::purge_some() {

@@ -57,6 +57,7 @@ class Writer {
   void do_chores();
   void look_for_room();
   void purge_some();
+  void drop_due();
 
   const SqliteConfig& config_;
   const Clock& clock_;
@@ -76,6 +77,8 @@ class Writer {
   int wal_frames_ = 0;
   int wal_tried_at_ = 0;  // frames when reuse was tried last
   std::chrono::steady_clock::time_point purge_at_, size_at_;
+  std::chrono::steady_clock::time_point
+      drop_at_;  // what is kept for a time of its own goes then, or when nothing waits
   bool over_size_ = false;
 
   std::mutex queue_mutex_;

@@ -3,14 +3,15 @@
 local id, reason = ARGV[A], ARGV[A + 1]
 local key = P .. id
 local f = call('HMGET', key, 'task_status', 'token', 'session', 'cancel_requested', 'group', 'idempotency', 'args_bytes',
-  'error_kind', 'accepted')
+  'error_kind', 'accepted', 'limit_key', 'keep_ms')
 local function cancel()
   if not f[1] then return 'missing' end
   if is_terminal(f[1]) then return f[8] == 'Cancelled' and 'was-cancelled' or 'terminal' end
   if f[1] == 'QUEUED' and (not f[2] or f[2] == '') then
     if f[9] then no_longer_queued({args_bytes = f[7]}) end
     call('ZREM', DELAYED, id)
-    end_by_us(id, {group = f[5], idempotency = f[6]}, 'Cancelled', '', reason)
+    end_by_us(id, {group = f[5], idempotency = f[6], keep_ms = f[11]}, 'Cancelled', '', reason)
+    wake_parked(f[10])
     return 'cancelled'
   end
   if not f[4] then

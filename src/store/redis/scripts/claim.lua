@@ -1,11 +1,13 @@
--- session, number of the call, worker, n, n tokens, queues ... -> NOSESSION, or OK, more (1/0), ms until a delayed task is
--- due, ended, attempts, counts. The same number again gives what is still held of what it gave, and takes nothing.
+-- session, number of the call, worker, n, n tokens, '|' with the labels of the workers if they have some, queues ...
+-- -> NOSESSION, or OK, more (1/0), ms until a delayed task is due, ended, attempts, counts. The same number again gives what
+-- is still held of what it gave, and takes nothing.
 local sid, number, worker, n = ARGV[A], tonumber(ARGV[A + 1]), ARGV[A + 2], tonumber(ARGV[A + 3])
 local INLINE, POPS = 360448, 1024 -- base64 of the largest payload that a script touches; ids that one call may pop
 local skey = session_key(sid)
 local FIELDS = {'task_status', 'token', 'session', 'attempt', 'expires', 'not_before', 'accepted', 'group',
   'idempotency', 'args_bytes', 'function_id', 'body_sha256', 'args_facts', 'delivery', 'isolation', 'suspect',
-  'retries', 'retries_used', 'retry_delay_ms', 'time_limit_ms', 'memory_limit', 'more'}
+  'retries', 'retries_used', 'retry_delay_ms', 'time_limit_ms', 'memory_limit', 'more', 'limit_key', 'limit', 'queue',
+  'priority', 'keep_ms'}
 local attempts, given, held = {}, {}, {}
 
 -- Its arguments, unless they are big: then the caller reads them on another connection.
@@ -17,7 +19,7 @@ end
 
 local function answer(key, f, id, token, attempt)
   attempts[#attempts + 1] = {id, token, attempt, args_of(key, f[10]), f[11], f[12], f[13], f[14], f[15], f[16], f[17],
-    f[18], f[19], f[20], f[21], f[22]}
+    f[18], f[19], f[20], f[21], f[22], f[5] and math.max(1, tonumber(f[5]) - now) or 0}
 end
 
 local function replay(text)
@@ -46,9 +48,15 @@ local function take(id)
   if (f[2] and f[2] ~= '') or (tonumber(f[6]) or 0) > now then return end -- its line names it twice
   if f[5] and tonumber(f[5]) <= now then
     no_longer(f)
-    end_by_us(id, {group = f[8], idempotency = f[9]}, 'Expired', '', EXPIRED)
+    end_by_us(id, {group = f[8], idempotency = f[9], keep_ms = f[27]}, 'Expired', '', EXPIRED)
+    wake_parked(f[23])
     return
   end
+  if f[23] and is_full(f[23], tonumber(f[24]) or 1) then
+    park(id, f[23], tonumber(f[24]) or 1, f[25], f[26])
+    return
+  end
+  hold_limit(id, f[23])
   no_longer(f)
   local token, attempt = ARGV[A + 4 + #attempts], (tonumber(f[4]) or 0) + 1
   if f[7] then
@@ -77,6 +85,34 @@ local function is_left(line)
   return call('LLEN', line) > 0 or call('ZCARD', line .. ':high') > 0 or call('ZCARD', line .. ':low') > 0
 end
 
+local labels, queues = {}, {}
+for i = A + 4 + n, #ARGV do
+  if string.sub(ARGV[i], 1, 1) == '|' then
+    for label in string.gmatch(string.sub(ARGV[i], 2), '%S+') do labels[label] = true end
+  else
+    queues[#queues + 1] = ARGV[i]
+  end
+end
+if #queues == 0 then queues[1] = '' end
+
+-- The lines of a queue that these workers may take from: those that ask for labels first, since fewer can take from them.
+local function lines_of(queue)
+  local lines, name = {}, queue == '' and 'default' or queue
+  for _, one in ipairs(call('SMEMBERS', LABELLED)) do
+    local bar = string.find(one, '|', 1, true)
+    local fits = string.sub(one, 1, bar - 1) == name
+    for label in string.gmatch(string.sub(one, bar + 1), '%S+') do fits = fits and labels[label] end
+    if fits and is_left(line_of(one)) then
+      lines[#lines + 1] = line_of(one)
+    elseif fits then
+      call('SREM', LABELLED, one)
+    end
+  end
+  table.sort(lines)
+  lines[#lines + 1] = line_of(queue)
+  return lines
+end
+
 -- Corrects what deleted tasks left in the counters.
 local function mend()
   local m = call('HMGET', META, 'queued', 'queued_bytes')
@@ -93,15 +129,16 @@ if number <= last then
 end
 wake_delayed()
 local more = '0'
-local first = A + 4 + n
-for i = first, math.max(first, #ARGV) do
-  local line = line_of(ARGV[i])
+for _, queue in ipairs(queues) do
+  local lines = lines_of(queue)
   if n > 0 then
-    pop(line .. ':high', true)
-    pop(line, false)
-    pop(line .. ':low', true)
+    for _, line in ipairs(lines) do pop(line .. ':high', true) end
+    for _, line in ipairs(lines) do pop(line, false) end
+    for _, line in ipairs(lines) do pop(line .. ':low', true) end
   end
-  if is_left(line) then more = '1' end
+  for _, line in ipairs(lines) do
+    if is_left(line) then more = '1' end
+  end
 end
 call('HSET', skey, 'call', number, 'given', table.concat(given, ' '), 'more', more)
 if #held > 0 then

@@ -4,6 +4,7 @@ local ended, published, dropped = {}, {}, {}
 
 -- Nobody holds it any more. The session's hash is changed once for all, by settle().
 local function let_go(id, t)
+  let_go_limit(id, t.limit_key)
   if not t.session or t.session == '' then return end
   local list = dropped[t.session]
   if not list then
@@ -15,14 +16,18 @@ local function let_go(id, t)
   if t.task_status == 'RUNNING' then bump('running', -1) end
 end
 
--- t: task_status, group, idempotency. `kind` is '' for COMPLETED. More pairs of fields may follow.
+-- Milliseconds from its end until it goes; 0: never.
+local function kept_for(t, kind)
+  return tonumber(t.keep_ms) or (kind == '' and KEEP_COMPLETED or KEEP_FAILED)
+end
+
+-- t: task_status, group, idempotency, keep_ms. `kind` is '' for COMPLETED. More pairs of fields may follow.
 local function end_task(id, t, kind, token, ...)
   local key = P .. id
   local seq = call('HINCRBY', META, 'finish_seq', 1)
-  local keep = KEEP_FAILED
+  local keep = kept_for(t, kind)
   tell(kind == '' and 'completed' or 'failed')
   if kind == '' then
-    keep = KEEP_COMPLETED
     call('HSET', key, 'task_status', 'COMPLETED', 'token', token, 'finished', now, 'finish_seq', seq, 'function_args', '', ...)
   else
     call('HSET', key, 'task_status', 'FAILED', 'token', token, 'finished', now, 'finish_seq', seq, 'error_kind', kind, ...)
@@ -50,7 +55,7 @@ local function no_longer_queued(t)
   bump('queued_bytes', -(tonumber(t.args_bytes) or 0))
 end
 
-local EXPIRED = 'It waited in the queue longer than its queue time allows.'
+local EXPIRED = 'It had not begun when its time to wait was over (deadline, expires_in or queue_ttl).'
 
 -- What the endings of one call have in common; last.
 local function settle()

@@ -1,7 +1,8 @@
 -- How an attempt goes back, and when it may not (requeue.lua, reap.lua). The same law as Ledger::give_back.
 local GIVE_BACK = {'task_status', 'token', 'session', 'attempt', 'losses', 'kills', 'retries_used', 'max_attempts',
   'retries', 'delivery', 'cancel_requested', 'cancel_reason', 'queue', 'priority', 'seq', 'worker', 'group',
-  'idempotency', 'args_bytes', 'last_error', 'suspect', 'accepted', 'not_before'}
+  'idempotency', 'args_bytes', 'last_error', 'suspect', 'accepted', 'not_before', 'expires', 'limit_key',
+  'keep_ms'}
 
 local function load_held(id)
   local values = call('HMGET', P .. id, unpack(GIVE_BACK))
@@ -73,6 +74,10 @@ local function give_back(id, t, why, delay, last_error, given)
     return 'cancelled'
   end
   local kind = verdict_of(t, why, given.kind)
+  if not kind and t.expires and tonumber(t.expires) <= now + delay then
+    -- Its next try would begin too late: after a failure what it raised is what it ends with.
+    kind = why == 'retry' and given.kind or 'Expired'
+  end
   if not kind then
     go_back(id, t, delay, last_error)
     return 'queued'
@@ -90,6 +95,7 @@ local function give_back(id, t, why, delay, last_error, given)
     return 'failed'
   end
   local text = given.message ~= '' and given.message or last_error
+  if kind == 'Expired' then text = EXPIRED end
   if kind == 'PoisonTask' then
     text = 'It killed its executor ' .. t.kills .. ' times; it will not be run again. First: ' .. first ..
       '. Last: ' .. text

@@ -1,7 +1,15 @@
--- Where tasks wait: one list for each queue, and two sorted sets beside it for other priorities than 0.
+-- Where tasks wait: one list for each queue, and two sorted sets beside it for other priorities than 0. Tasks that ask for
+-- labels have lines of their own, named "<queue>|<labels>"; LABELLED names those that may hold something.
+local LABELLED = P .. 'treadle:lines'
 local function line_of(queue)
   if not queue or queue == '' or queue == 'default' then return P .. 'task_queue' end
   return P .. 'treadle:q:' .. queue
+end
+
+-- The line of a task that joins it.
+local function joined(queue)
+  if queue and string.find(queue, '|', 1, true) then call('SADD', LABELLED, queue) end
+  return line_of(queue)
 end
 
 local function add_ranked(line, id, priority, seq)
@@ -27,7 +35,7 @@ end
 
 -- t: named fields of the task. To the head when it came back, to the tail when it is new there.
 local function push(id, t, to_head)
-  local line, priority = line_of(t.queue), tonumber(t.priority) or 0
+  local line, priority = joined(t.queue), tonumber(t.priority) or 0
   if priority ~= 0 then
     add_ranked(line, id, priority, t.seq)
   elseif to_head then

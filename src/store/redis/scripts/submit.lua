@@ -1,5 +1,5 @@
 -- max queued, max bytes, then items: id, function id, bytes of arguments, tasks and bytes that the whole call brings (''
--- when the item belongs to the one before, 0 when it begins another piece of a call that was let in), queue, priority, delay ms, queue ttl ms, ttl of its own (1/0), hash of the
+-- when the item belongs to the one before, 0 when it begins another piece of a call that was let in), queue, priority, delay ms, ms until it may begin no more, that is its own (1/0), hash of the
 -- idempotency key ('' = none), digest of the call, arguments are there already (1/0), n, n words of fields.
 -- -> one answer for each item (OK, SAME, DUP<id>, CLASH<id>, NOFN, NOARGS, FULLTASKS, FULLBYTES), then the counts.
 local max_queued, max_bytes = tonumber(ARGV[A]), tonumber(ARGV[A + 1])
@@ -44,7 +44,7 @@ local function line_up(id, at, seq)
     call('ZADD', DELAYED, now + delay + 1, id) -- `now` is cut to whole milliseconds: never early
     return
   end
-  local line = line_of(queue)
+  local line = joined(queue)
   if priority ~= 0 then
     add_ranked(line, id, priority, seq)
   else
@@ -58,8 +58,7 @@ local function line_up(id, at, seq)
 end
 
 local function accept(id, known, at, size)
-  local delay, ttl = tonumber(ARGV[at + 7]), tonumber(ARGV[at + 8])
-  local expires = now + delay + ttl
+  local delay, expires = tonumber(ARGV[at + 7]), now + tonumber(ARGV[at + 8])
   local fields = {'task_id', id, 'function_id', ARGV[at + 1], 'task_status', 'QUEUED', 'task_result', '',
     'accepted', now, 'expires', expires, 'args_bytes', ARGV[at + 2]}
   local n = #fields

@@ -1,4 +1,4 @@
--- score to begin above ('' = the oldest), schema, partitions -> schema and partitions found, where to go on ('' = at the
+-- score to begin above ('' = the oldest), schema, partitions, whose round it is -> schema and partitions found, where to go on ('' = at the
 -- oldest again), ids dropped, ms until a delayed task is due, ended, counts. One step of housekeeping: due tasks, waits that are too
 -- long, and names of tasks that have gone.
 call('HSETNX', META, 'schema', ARGV[A + 1])
@@ -6,14 +6,28 @@ call('HSETNX', META, 'partitions', ARGV[A + 2])
 wake_delayed()
 
 local function expire(id)
-  local f = call('HMGET', P .. id, 'task_status', 'token', 'expires', 'group', 'idempotency', 'args_bytes')
+  local f = call('HMGET', P .. id, 'task_status', 'token', 'expires', 'group', 'idempotency', 'args_bytes',
+    'limit_key', 'keep_ms', 'function_id')
   if f[1] == 'QUEUED' and (not f[2] or f[2] == '') and f[3] and tonumber(f[3]) <= now then
     no_longer_queued({args_bytes = f[6]})
     call('ZREM', DELAYED, id)
-    end_by_us(id, {group = f[4], idempotency = f[5]}, 'Expired', '', EXPIRED)
+    end_by_us(id, {group = f[4], idempotency = f[5], keep_ms = f[8]}, 'Expired', '', EXPIRED)
+    wake_parked(f[7])
   end
-  return f[1]
+  return f[1], f[9]
 end
+
+-- Functions that were deleted before this round of pages began, less those that a task needs: at its end their bodies go.
+local DELETED, LEAVING = P .. 'treadle:deleted', P .. 'treadle:leaving:' .. ARGV[A + 3]
+local ROUND_MS = 86400000 -- a round that takes longer, or is not ended, is forgotten
+if ARGV[A] == '' then
+  call('DEL', LEAVING)
+  if call('EXISTS', DELETED) == 1 then
+    call('SUNIONSTORE', LEAVING, DELETED)
+    call('PEXPIRE', LEAVING, ROUND_MS)
+  end
+end
+local some_leave = call('EXISTS', LEAVING) == 1
 
 local due = call('ZRANGEBYSCORE', EXPIRING, '-inf', now, 'LIMIT', 0, BATCH)
 for _, id in ipairs(due) do expire(id) end
@@ -23,7 +37,17 @@ local from = ARGV[A] == '' and '-inf' or '(' .. ARGV[A]
 local page = call('ZRANGEBYSCORE', TASKS, from, '+inf', 'WITHSCORES', 'LIMIT', 0, BATCH)
 local dead = {}
 for i = 1, #page, 2 do
-  if not expire(page[i]) then dead[#dead + 1] = page[i] end
+  local status, needs = expire(page[i])
+  if not status then dead[#dead + 1] = page[i] end
+  if some_leave and needs and not is_terminal(status) then call('SREM', LEAVING, needs) end
+end
+if some_leave and #page < 2 * BATCH then
+  for _, id in ipairs(call('SPOP', LEAVING, BATCH)) do
+    local index = P .. 'treadle:body:' .. (call('HGET', P .. id, 'body_sha256') or '')
+    call('HDEL', P .. id, 'function_body')
+    if call('GET', index) == id then call('DEL', index) end
+    call('SREM', DELETED, id)
+  end
 end
 if #dead > 0 then call('ZREM', TASKS, unpack(dead)) end
 settle()
