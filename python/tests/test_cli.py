@@ -253,6 +253,28 @@ def test_tasks_that_take_long_are_given_up_or_cancelled(cli, work):
     assert cli("task", "wait", task).code == 1
 
 
+def test_tasks_are_cancelled_and_retried_by_filters(cli, url, work):
+    group = "cli " + uuid.uuid4().hex
+    function = "late-" + uuid.uuid4().hex[:8]
+    function_id = cli("fn", "register", f"{work}::area", "--name", function).out.strip()
+    with treadle.Client(url) as client:
+        client.submit_many(client.function(function_id), [(1,), (2,), (3,)], group=group, delay=600)
+        client.wait_accepted()
+    assert cli("task", "cancel", "--group", group, "--dry-run").out == "3 tasks would be cancelled\n"
+    assert cli("task", "cancel", "--group", group, "--fn", function).out == "3 cancelled, 0 being ended by their workers, 0 had ended\n"
+    task = cli("task", "ls", "--group", group, "--json").json[0]["task_id"]
+    done = cli("task", "retry", task)
+    assert done.code == 0 and done.lines[1].split()[0] == task and done.lines[2] == "1 retried, 0 had been before, 0 refused"
+    again = done.lines[1].split()[1]
+    assert cli("task", "wait", again).code == 0
+    told = cli("task", "retry", "--group", group, "--json").json
+    assert (told["retried"], told["repeated"]) == (2, 1) and len(told["tasks"]) == 3
+    assert cli("task", "retry", again).code == 1
+    assert "name tasks by their ids" in cli("task", "cancel").err
+    assert cli("task", "cancel", task, "--group", group).code == 2
+    assert cli("task", "cancel", task, "--dry-run").code == 2
+
+
 @pytest.mark.parametrize("verb", ["show", "wait", "result", "logs", "cancel"])
 def test_a_task_that_is_not_there_is_3(cli, verb):
     nobody = "01a215a9-4d3a-7000-8e38-25a97970d919"
@@ -271,7 +293,19 @@ def test_workers_and_queue(cli, url):
     assert cli("workers", "--json").json[0]["slots"] == 2
     stats = cli("queue", "--json").json
     assert stats["slots"]["total"] == 2 and stats["workers"]["ready"] == 1
-    assert re.search(r"^ended +[\d,]+ +COMPLETED", cli("queue").out, re.M)
+    assert next(one for one in stats["queues"] if one["name"] == "default")["paused"] is False
+    shown = cli("queue").out
+    assert re.search(r"^ended +[\d,]+ +COMPLETED", shown, re.M) and re.search(r"^default +\d+ +\d+ +\S+ +open$", shown, re.M)
+
+
+def test_a_queue_is_paused_and_resumed(cli, name):
+    queue = "cli-" + uuid.uuid4().hex[:8]
+    assert cli("queue", "pause", queue).out == f"queue {queue} is paused\n"
+    assert re.search(rf"^{queue} +0 +0 +- +paused$", cli("queue").out, re.M)
+    assert cli("queue", "resume", queue, "--json").json == {"name": queue, "paused": False}
+    done = cli("queue", "pause", "a b")
+    assert done.code == 2 and "letters, digits" in done.err
+    assert "did you mean 'pause'" in cli("queue", "pauze", "x").err
 
 
 def test_top_as_text_and_as_json(cli, name):

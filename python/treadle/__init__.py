@@ -27,6 +27,7 @@ from .errors import (
 )
 from .function import Function, function
 from .futures import Future
+from .group import Group
 from .inside import current_task, log, progress
 from .pool import Executor
 
@@ -36,6 +37,7 @@ __all__ = [
     "Executor",
     "Function",
     "Future",
+    "Group",
     "NotFound",
     "NotPicklable",
     "PayloadRefused",

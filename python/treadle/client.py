@@ -19,6 +19,7 @@ from ._progress import with_progress
 from .errors import NotFound, refusal
 from .function import Function, check_options, chunked, fields_of, name_of
 from .futures import Call, Future, take_back
+from .group import Group
 
 R = TypeVar("R")
 
@@ -141,6 +142,10 @@ class Client:
         is gone since: `futures(group="night")` in another has all its results.
         """
         return [self.future(row["task_id"]) for row in self.tasks(limit=limit, **filters)][::-1]
+
+    def group(self, name: str, cursor: str = "") -> Group:
+        """The tasks that were submitted under this name, here or elsewhere: `for future in client.group("night").results()`."""
+        return Group(self, name, cursor)
 
     def wait_accepted(self, timeout: float | None = None) -> bool:
         """Returns when the server has stored every call that was submitted; False after `timeout` seconds."""

@@ -95,6 +95,13 @@ std::optional<std::int64_t> FieldReader::milliseconds(std::string_view name, dou
   return std::nullopt;
 }
 
+bool FieldReader::flag(std::string_view name) {
+  const json::value* value = any(name);
+  if (value == nullptr) return false;
+  if (!value->is_bool()) wrong(name, "true or false");
+  return value->is_bool() && value->get_bool();
+}
+
 const json::object* FieldReader::object(std::string_view name) {
   const json::value* value = any(name);
   if (value == nullptr) return nullptr;

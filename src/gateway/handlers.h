@@ -30,6 +30,13 @@ void v1_logs(Service&, const Request&, Responder);
 void v1_cancel(Service&, const Request&, Responder);
 void v1_lookup(Service&, const Request&, Responder);
 void v1_wait(Service&, const Request&, Responder);
+void v1_cancel_selected(Service&, const Request&, Responder);
+void v1_retry_selected(Service&, const Request&, Responder);
+void v1_retry(Service&, const Request&, Responder);
+void v1_group_results(Service&, const Request&, Responder);
+void v1_queues(Service&, const Request&, Responder);
+void v1_pause_queue(Service&, const Request&, Responder);
+void v1_resume_queue(Service&, const Request&, Responder);
 void v1_stats(Service&, const Request&, Responder);
 void v1_workers(Service&, const Request&, Responder);
 

@@ -38,8 +38,6 @@ struct Query {
 constexpr Query kQueries[] = {
     {"wait", "Seconds to hold the answer until the task has ended.",
      R"({"type": "number", "minimum": 0, "maximum": 60, "default": 0})"},
-    {"follow", "1: plain text, in chunks, while the task runs; `wait` is then not looked at.",
-     R"({"enum": [0, 1], "default": 0})"},
     {"result", "1: with the result, if there is one.", R"({"enum": [0, 1], "default": 0})"},
     {"state", "Only tasks with this status.", R"({"enum": ["QUEUED", "RUNNING", "COMPLETED", "FAILED"]})"},
     {"function_id", "Only calls of this function; with a raw body, the function that is called.",
@@ -56,7 +54,15 @@ constexpr Query kQueries[] = {
      R"({"type": "number", "exclusiveMinimum": 0, "maximum": 31536000})"},
     {"deadline", "With a raw body: the instant by which it must begin.",
      R"({"type": "string", "format": "date-time"})"},
-    {"cursor", "The next_cursor of the page before.", R"({"type": "string"})"},
+    {"cursor", "The next_cursor of the page before; of a stream, the cursor of the last line that was read.",
+     R"({"type": "string"})"},
+    {"queue", "Only tasks of this queue.", R"({"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"})"},
+    {"created_after", "Only tasks that were accepted then or later.", R"({"type": "string", "format": "date-time"})"},
+    {"created_before", "Only tasks that were accepted earlier.", R"({"type": "string", "format": "date-time"})"},
+    {"follow",
+     "1, of a task's output: plain text, in chunks, while the task runs; `wait` is then not looked at. Of a group: the "
+     "stream goes on when all tasks have ended, for those to come.",
+     R"({"enum": [0, 1], "default": 0})"},
 };
 
 json::object query_parameter(std::string_view name) {
@@ -116,15 +122,25 @@ json::object failure(const Route& route, std::string_view text, int status = 0) 
           {"content", content(v1 ? kProblemJson : kJson, reference(v1 ? problem_of(status) : "Error"))}};
 }
 
+// One schema for each line, or for the data of each event.
+json::object streamed(Schema answer) {
+  json::object out = content("application/x-ndjson", reference(schema_name(answer)));
+  out["text/event-stream"] = json::object{{"schema", reference(schema_name(answer))}};
+  return out;
+}
+
 json::object responses(const Route& route, const GatewayConfig& config) {
   json::object out;
   json::object& done = out[std::to_string(route.creates ? config.created_status : route.success)].emplace_object();
   done = success(route.answer, "Done.");
   if (route.pickle) add_bytes(done["content"].as_object());
+  if (route.streams) done["content"] = streamed(route.answer);
   for (const int status : route.statuses) {
     if (status == 0) break;
     json::object& response = out[std::to_string(status)].emplace_object();
-    if (status == 304)
+    if (status == 204)
+      response = success(Schema::None, "The client has had all of it; there is no need to ask again.");
+    else if (status == 304)
       response = success(Schema::None, "The client has it already (If-None-Match).");
     else if (status == 202 && route.pending != Schema::None)
       response = success(route.pending, "The task has not ended yet; it goes on.");

@@ -13,13 +13,6 @@ namespace limits = core::limits;
 
 constexpr std::string_view kDefaultQueue = "default";
 
-bool is_queue_name(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
-           c == '-';
-  });
-}
-
 // The lower of two limits, of which 0 is none.
 template <class Limit>
 void lower(Limit& to, const std::optional<std::int64_t>& asked) {
@@ -60,6 +53,13 @@ void write_limits(JsonWriter& to, const core::Options& options) {
 double seconds(std::uint64_t ms) { return static_cast<double>(ms) / 1000; }
 
 }  // namespace
+
+bool is_queue_name(std::string_view text) {
+  return !text.empty() && text.size() <= limits::kMaxQueueName && std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+           c == '-';
+  });
+}
 
 Result<OptionChanges> read_options(const boost::json::object& given, const std::string& where) {
   FieldReader fields(given, where);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "core/model.h"
@@ -13,6 +14,8 @@
 #include "gateway/scheduling_fields.h"
 
 namespace treadle::gateway {
+
+bool is_queue_name(std::string_view text);
 
 // Only what was asked for.
 struct OptionChanges {

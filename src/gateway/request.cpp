@@ -69,8 +69,9 @@ std::string_view name_of(Method method) {
 
 void Request::clear() {
   method = Method::Other;
-  for (std::string* text : {&target, &path, &query, &host, &origin, &accept, &accept_encoding, &content_encoding,
-                            &content_type, &if_none_match, &idempotency_key, &prefer, &cors_method, &cors_headers})
+  for (std::string* text :
+       {&target, &path, &query, &host, &origin, &accept, &accept_encoding, &content_encoding, &content_type,
+        &if_none_match, &idempotency_key, &last_event_id, &prefer, &cors_method, &cors_headers})
     text->clear();
   params = {};
   hosts = 0;

@@ -33,6 +33,7 @@ struct Request {
   std::string content_type;
   std::string if_none_match;
   std::string idempotency_key;
+  std::string last_event_id;
   std::string prefer;
   std::string cors_method, cors_headers;  // Access-Control-Request-...
   bool transfer_encoding = false;

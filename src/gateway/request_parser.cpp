@@ -59,6 +59,7 @@ void RequestParser::on_field_impl(field name, string_view text, string_view raw,
     case field::expect: request_.expect_continue = boost::beast::iequals(raw, "100-continue"); return;
     default:
       if (boost::beast::iequals(text, "Idempotency-Key")) request_.idempotency_key = value;
+      if (boost::beast::iequals(text, "Last-Event-ID")) request_.last_event_id = value;
   }
 }
 

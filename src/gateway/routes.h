@@ -48,7 +48,15 @@ enum class Schema : std::uint8_t {
   WaitRequest,
   WaitAnswer,
   Workers,
-  Stats
+  Stats,
+  CancelRequest,
+  CancelAnswer,
+  RetryRequest,
+  RetryAnswer,
+  Retried,
+  GroupEvent,
+  Queues,
+  QueueState
 };
 
 struct Route {
@@ -71,6 +79,7 @@ struct Route {
   Schema pending = Schema::None;            // of a 202, if it is not like `answer`
   std::array<int, 12> statuses{};           // besides that and what any route may answer; 0 = end
   bool pickle = false;                      // a success may be raw bytes (application/octet-stream)
+  bool streams = false;                     // a success is NDJSON or events, each line of them an `answer`
   bool hidden = false;                      // works, but is not advertised
 };
 

@@ -133,6 +133,14 @@ std::string_view schema_name(Schema schema) {
     case Schema::WaitAnswer: return "WaitAnswer";
     case Schema::Workers: return "Workers";
     case Schema::Stats: return "Stats";
+    case Schema::CancelRequest: return "CancelRequest";
+    case Schema::CancelAnswer: return "CancelAnswer";
+    case Schema::RetryRequest: return "RetryRequest";
+    case Schema::RetryAnswer: return "RetryAnswer";
+    case Schema::Retried: return "Retried";
+    case Schema::GroupEvent: return "GroupEvent";
+    case Schema::Queues: return "Queues";
+    case Schema::QueueState: return "QueueState";
     case Schema::None: break;
   }
   return "";

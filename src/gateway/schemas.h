@@ -15,5 +15,6 @@ boost::json::object schemas();
 // Those of /v1, which are part of them.
 boost::json::object v1_schemas();
 boost::json::object v1_outcome_schemas();
+boost::json::object v1_group_schemas();
 
 }  // namespace treadle::gateway

@@ -46,7 +46,8 @@ constexpr std::string_view kOutcomes = R"json({
     "ever": {"type": "object", "description": "What has happened. On SQLite: since the start of the server.", "required": ["submitted", "completed", "failed", "requeued"], "properties": {
       "submitted": {"type": "integer", "minimum": 0}, "completed": {"type": "integer", "minimum": 0}, "failed": {"type": "integer", "minimum": 0},
       "requeued": {"type": "integer", "minimum": 0, "description": "Attempts that went back to the queue."}}},
-    "queue": {"type": "object", "required": ["length", "bytes"], "properties": {
+    "queue": {"type": "object", "required": ["length", "bytes", "oldest_seconds"], "properties": {
+      "oldest_seconds": {"type": ["number", "null"], "minimum": 0, "description": "For how long the oldest task that could run now has been there."},
       "length": {"type": "integer", "minimum": 0, "description": "Tasks that could run now, had they a slot."},
       "bytes": {"type": "integer", "minimum": 0, "description": "Of the arguments of all queued tasks."}}},
     "slots": {"type": "object", "description": "Of the workers that are there.", "required": ["total", "free"], "properties": {
@@ -56,7 +57,7 @@ constexpr std::string_view kOutcomes = R"json({
     "requests_waiting": {"type": "integer", "minimum": 0, "description": "Requests that this gateway holds until a task ends."}
   },
   "examples": [{"tasks": {"queued": 12, "claimed": 1, "running": 4, "delayed": 2}, "ever": {"submitted": 120, "completed": 100, "failed": 3, "requeued": 0},
-    "queue": {"length": 10, "bytes": 4711}, "slots": {"total": 4, "free": 0}, "workers": {"ready": 1, "draining": 0, "lost": 0}, "requests_waiting": 3}]
+    "queue": {"length": 10, "bytes": 4711, "oldest_seconds": 0.8}, "slots": {"total": 4, "free": 0}, "workers": {"ready": 1, "draining": 0, "lost": 0}, "requests_waiting": 3}]
 },
 "TaskProblem": {
   "type": "object", "required": ["type", "title", "status", "code", "detail", "task_id", "function_id", "error"],

@@ -296,6 +296,7 @@ boost::json::object v1_schemas() {
   }
   all["BatchTask"] = batch_task(all["TaskRequest"]);
   for (auto& member : v1_outcome_schemas()) all[member.key()] = std::move(member.value());
+  for (auto& member : v1_group_schemas()) all[member.key()] = std::move(member.value());
   return all;
 }
 

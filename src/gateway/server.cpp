@@ -49,13 +49,15 @@ Server::Server(boost::asio::io_context& io, std::shared_ptr<Service> service)
       router_(route_table()),
       gatekeeper_(service_->config, HostPolicy(service_->config, own_names(service_->config)), router_),
       acceptor_(io),
-      timer_(io) {
+      timer_(io),
+      stream_timer_(io) {
   refresh_date();
 }
 
 Server::~Server() {
   for (const auto& connection : connections_) connection->abandon();
   service_->watch.abandon();
+  service_->streams.abandon();
 }
 
 Result<void> check_address(const GatewayConfig& config) {
@@ -120,16 +122,37 @@ void Server::mark_dirty(Connection& connection) {
   dirty_.push_back(connections_[connection.index]);
 }
 
-bool Server::turn(Instant) {
-  const bool asked = service_->watch.answer();
-  if (dirty_.empty()) return asked;
+bool Server::turn(Instant now) {
+  bool asked = service_->watch.answer();
+  flush_dirty();
+  // What the sockets took makes room for further results; a store that answers at once would never let go.
+  constexpr int kRounds = 8;
+  for (int i = 0; i < kRounds && service_->streams.turn(now); ++i) {
+    asked = true;
+    flush_dirty();
+  }
+  arm_stream_timer(now);
+  return asked;
+}
+
+// The next page of some stream is due then; the turn that follows reads it.
+void Server::arm_stream_timer(Instant now) {
+  const Instant due = service_->streams.next_due();
+  if (due == Instant::never() || due >= stream_timer_at_) return;
+  stream_timer_at_ = due;
+  stream_timer_.expires_after(std::max<Duration>(due - now, 100us));
+  stream_timer_.async_wait([this, alive = std::weak_ptr<void>(alive_)](error_code error) {
+    if (!error && !alive.expired()) stream_timer_at_ = Instant::never();
+  });
+}
+
+void Server::flush_dirty() {
   flushing_.swap(dirty_);
   for (const auto& connection : flushing_) {
     connection->dirty = false;
     connection->flush();
   }
   flushing_.clear();
-  return asked;
 }
 
 bool Server::reserve_body(std::uint64_t bytes) {
@@ -184,6 +207,7 @@ void Server::begin_drain() {
   error_code ignored;
   acceptor_.close(ignored);
   release_waiting(*service_);
+  service_->streams.release_all();
   for (std::size_t i = connections_.size(); i-- > 0;) {
     const auto connection = connections_[i];
     connection->drain();

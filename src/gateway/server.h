@@ -44,6 +44,8 @@ class Server {
   void release_body(std::uint64_t bytes) { bodies_in_flight_ -= bytes; }
 
  private:
+  void flush_dirty();
+  void arm_stream_timer(Instant now);
   void accept();
   void on_accept(boost::system::error_code error, boost::asio::ip::tcp::socket socket);
   void arm_timer();
@@ -55,6 +57,8 @@ class Server {
   Gatekeeper gatekeeper_;
   boost::asio::ip::tcp::acceptor acceptor_;
   boost::asio::steady_timer timer_;
+  boost::asio::steady_timer stream_timer_;
+  Instant stream_timer_at_ = Instant::never();
   bool timer_armed_ = false;
   bool accepting_ = false;  // an async accept is pending
   bool draining_ = false;

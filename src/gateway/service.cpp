@@ -29,6 +29,7 @@ Service::Service(store::Store& store_, GatewayConfig config_, StatusSource& stat
       clock(clock_),
       metrics(patterns()),
       watch(store, clock),
+      streams(*this),
       openapi(openapi_document(route_table(), config, status.build())),
       plain_docs(plain_docs_page(route_table())),
       started(clock.now()) {}

@@ -11,6 +11,7 @@
 #include "gateway/config.h"
 #include "gateway/follow.h"
 #include "gateway/function_cache.h"
+#include "gateway/group_streams.h"
 #include "gateway/id_source.h"
 #include "gateway/metrics.h"
 #include "gateway/response.h"
@@ -45,6 +46,7 @@ struct Service : std::enable_shared_from_this<Service> {
   FunctionCache functions;
   std::unordered_set<std::shared_ptr<Waiting>> waiting;
   Watch watch;             // what tasks:wait holds
+  GroupStreams streams;    // answers that tell a group's ends
   Follows follows;         // clients that follow a task's output
   std::string openapi;     // the document, made once
   std::string plain_docs;  // the docs page when Swagger UI is not inside the binary

@@ -162,12 +162,67 @@ void FakeStore::finish(TaskId id, std::string result) {
   tasks[id].id = id;
   tasks[id].state = core::TaskState::Completed;
   tasks[id].result.bytes = Buffer::of(std::move(result));
+  ended.push_back(id);
+  if (end_hint) end_hint();
   for (auto& [task, done] : std::exchange(waits, {})) {
     if (task == id)
       done(view(task, false));
     else
       waits.emplace_back(task, std::move(done));
   }
+}
+
+void FakeStore::group_ends(store::GroupFilter filter, store::Done<Result<store::GroupPage>> done) {
+  if (broken) return done(*broken);
+  pages.push_back(filter);
+  store::GroupPage page;
+  std::map<TaskId, bool> members;
+  for (const store::Submission& one : submissions)
+    if (one.group == filter.group) members[one.id] = core::is_terminal(tasks[one.id].state);
+  page.known = !members.empty();
+  for (const auto& [id, has_ended] : members) page.open |= !has_ended;
+  std::size_t at = filter.cursor.empty() ? 0 : std::stoul(filter.cursor);
+  std::uint64_t bytes = 0;
+  for (; at < ended.size() && page.ends.size() < filter.limit && bytes < filter.max_bytes; ++at) {
+    if (!members.contains(ended[at])) continue;
+    store::GroupEnd end;
+    end.view = tasks[ended[at]];
+    end.result_bytes = end.view.result.bytes.size();
+    if (end.result_bytes > core::limits::kInline) end.view.result = {};
+    bytes += end.view.result.bytes.size();
+    end.cursor = std::to_string(at + 1);
+    page.ends.push_back(std::move(end));
+  }
+  page.cursor = std::to_string(at);
+  page.more = at < ended.size();
+  done(std::move(page));
+}
+
+void FakeStore::submission(TaskId id, store::Done<Result<store::Submission>> done) {
+  const auto now = view(id, false);
+  if (!now) return done(now.error());
+  if (now->state != core::TaskState::Failed) return done(store::not_failed(id, now->state));
+  store::Submission call;
+  for (const store::Submission& one : submissions) {
+    if (one.id != id) continue;
+    call.function = one.function;
+    call.args = one.args;
+    call.options = one.options;
+    call.group = one.group;
+  }
+  done(std::move(call));
+}
+
+void FakeStore::queues(store::Done<Result<std::vector<store::QueueReport>>> done) {
+  if (broken) return done(*broken);
+  done(queue_reports);
+}
+
+void FakeStore::pause_queue(std::string queue, bool paused, store::Done<Result<void>> done) {
+  if (broken) return done(*broken);
+  for (store::QueueReport& one : queue_reports)
+    if (one.name == queue) one.paused = paused;
+  done({});
 }
 
 // ---- gateway ----
@@ -257,6 +312,18 @@ bool Client::fill() {
   if (got < 0) throw std::runtime_error(errno == EAGAIN ? "no answer within ten seconds" : "the connection was reset");
   buffer_.append(piece, static_cast<std::size_t>(got));
   return got > 0;
+}
+
+std::string Client::read_chunk() {
+  std::size_t end = 0;
+  while ((end = buffer_.find("\r\n")) == std::string::npos)
+    if (!fill()) throw std::runtime_error("closed before a chunk");
+  const std::size_t size = std::stoul(buffer_.substr(0, end), nullptr, 16);
+  while (buffer_.size() < end + 2 + size + 2)
+    if (!fill()) throw std::runtime_error("closed within a chunk");
+  std::string chunk = buffer_.substr(end + 2, size);
+  buffer_.erase(0, end + 2 + size + 2);
+  return chunk;
 }
 
 Answer Client::read(bool head_only) {

@@ -43,6 +43,10 @@ class FakeStore final : public store::Store {
   std::vector<store::WorkerReport> reports;
   std::map<TaskId, store::LiveView> shown;
   std::vector<TaskId> followed;  // as often as it was asked for
+  std::vector<TaskId> ended;     // in the order of their ends
+  std::vector<store::GroupFilter> pages;
+  Callback<void()> end_hint;
+  std::vector<store::QueueReport> queue_reports;
   int gets = 0;
   bool keep_submissions = true;
 
@@ -62,6 +66,12 @@ class FakeStore final : public store::Store {
   void list(store::ListFilter filter, store::Done<Result<store::TaskPage>> done) override;
   // Queued: Cancelled; claimed or running: Requested.
   void cancel(TaskId id, std::string reason, store::Done<Result<store::CancelAnswer>> done) override;
+  // Their groups are those of `submissions`; the numbers of ends are those of `ended`.
+  void group_ends(store::GroupFilter filter, store::Done<Result<store::GroupPage>> done) override;
+  void on_end(Callback<void()> hint) override { end_hint = std::move(hint); }
+  void submission(TaskId id, store::Done<Result<store::Submission>> done) override;
+  void queues(store::Done<Result<std::vector<store::QueueReport>>> done) override;
+  void pause_queue(std::string queue, bool paused, store::Done<Result<void>> done) override;
   store::Counters counters() const override { return figures; }
   store::Level level() const override { return store::Level::Power; }
   std::string describe() const override { return "fake store"; }
@@ -151,6 +161,7 @@ class Client {
   bool try_send(std::string_view bytes);  // false: the server closed
   void end_sending();
   Answer read(bool head_only = false);
+  std::string read_chunk();   // of a body without a length, whose head read() gave; "" = its end
   std::string read_to_end();  // until the server closes
   bool closed();              // the server closes without a further byte
 

@@ -52,13 +52,6 @@ std::vector<TaskId> read_ids(FieldReader& fields) {
   return ids;
 }
 
-bool read_results(FieldReader& fields) {
-  const json::value* value = fields.any("results");
-  if (value == nullptr) return false;
-  if (!value->is_bool()) fields.wrong("results", "true or false");
-  return value->is_bool() && value->get_bool();
-}
-
 // The present states, in the order of `ids`; the store takes limits::kBatch at a time.
 template <class Then>
 void read_states(const std::shared_ptr<Service>& service, const std::vector<TaskId>& ids, Then then) {
@@ -216,7 +209,7 @@ void v1_wait(Service& service, const Request& request, Responder out) {
   auto waiting = std::make_shared<ManyWait>();
   waiting->ids = read_ids(fields);
   const auto wait = fields.milliseconds("wait", static_cast<double>(limits::kMaxWait / 1s), /*zero=*/true);
-  waiting->with_results = read_results(fields);
+  waiting->with_results = fields.flag("results");
   if (auto sound = fields.finish(); !sound) return out.fail(sound.error());
   waiting->deadline = service.clock.now() + std::chrono::milliseconds(wait.value_or(kDefaultWaitMs));
   waiting->out = std::move(out);

@@ -8,9 +8,11 @@
 #include "core/limits.h"
 #include "gateway/errors.h"
 #include "gateway/handlers.h"
+#include "gateway/option_fields.h"
 #include "gateway/query.h"
 #include "gateway/service.h"
 #include "gateway/story_json.h"
+#include "gateway/time_text.h"
 #include "gateway/waiting_words.h"
 
 namespace treadle::gateway {
@@ -113,6 +115,14 @@ void follow_logs(Service& service, TaskId task, Responder out) {
                     });
 }
 
+WallMs read_time(QueryReader& query, std::string_view name) {
+  const auto text = query.text(name);
+  if (!text) return {};
+  const auto time = parse_rfc3339(*text);
+  if (!time) query.fail_with(fail(Code::Invalid, std::string(name) + " must be a time like 2026-11-25T18:07:46Z."));
+  return time.value_or(WallMs{});
+}
+
 void read_waited_logs(Service& service, Waiting& held) { send_logs(service, held.task, std::move(held.out)); }
 
 }  // namespace
@@ -152,6 +162,11 @@ void v1_tasks(Service& service, const Request& request, Responder out) {
     if (!filter.function) query.fail_with(not_an_id("function_id", "POST /v1/functions"));
   }
   filter.group = query.text("group").value_or("");
+  filter.queue = query.text("queue");
+  if (filter.queue && !is_queue_name(*filter.queue))
+    query.fail_with(fail(Code::Invalid, "queue must be made of letters, digits, '.', '_' and '-'."));
+  filter.accepted_from = read_time(query, "created_after");
+  filter.accepted_before = read_time(query, "created_before");
   filter.limit = static_cast<std::uint32_t>(query.integer("limit", 1, core::limits::kMaxPage).value_or(kPage));
   filter.cursor = query.text("cursor").value_or("");
   if (auto sound = query.finish(); !sound) return out.fail(sound.error());

@@ -98,11 +98,15 @@ struct DeleteFunction {
   FunctionId id;
   WallMs deleted;
 };
+struct PauseQueue {
+  std::string queue;  // "" = default
+  WallMs paused;      // since when; 0 = it is resumed
+};
 
 }  // namespace change
 
 using Change = std::variant<change::Insert, change::Claim, change::Start, change::Finish, change::Requeue,
-                            change::RequestCancel, change::PutFunction, change::DeleteFunction>;
+                            change::RequestCancel, change::PutFunction, change::DeleteFunction, change::PauseQueue>;
 using Changes = std::vector<Change>;
 
 // Rows that become durable together, in the order in which commits were handed over.

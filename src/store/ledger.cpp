@@ -19,8 +19,6 @@ std::uint64_t weight_of(const core::Payload& args) {
   return (args.bytes.size() <= core::limits::kInline ? args.bytes.size() : 0) + kArgsOverhead;
 }
 
-bool is_default(const std::string& queue) { return queue.empty() || queue == "default"; }
-
 }  // namespace
 
 Ledger::Ledger(LedgerConfig config, Now birth)
@@ -29,7 +27,7 @@ Ledger::Ledger(LedgerConfig config, Now birth)
 // ---- queues and profiles ----
 
 std::uint32_t Ledger::queue_named(const std::string& name) {
-  const std::string& known = is_default(name) ? std::string() : name;
+  const std::string& known = is_default_queue(name) ? std::string() : name;
   if (const auto it = queue_numbers_.find(known); it != queue_numbers_.end()) return it->second;
   const auto free = std::find(queues_.begin(), queues_.end(), nullptr);
   const auto number = static_cast<std::uint32_t>(free - queues_.begin());

@@ -94,6 +94,17 @@ class Ledger {
   void fail_unreadable(std::uint32_t slot, const std::string& why, Now now, Decisions& out);
   void forget(std::uint32_t slot);  // its end is durable
 
+  // ---- queues (ledger_queues.cpp) ----
+  struct QueueFigures {
+    std::string name;  // "" = default
+    std::uint64_t queued = 0, running = 0;
+    TaskId oldest;  // nil: none is queued
+    bool paused = false;
+  };
+  std::vector<QueueFigures> queues();  // that have tasks, or are paused; in the order of their names
+  void pause(const std::string& queue, bool paused, Now now, Decisions& out);
+  void restore_pause(const std::string& queue) { paused_.insert(queue); }
+
   // ---- sessions ----
   Sessions& sessions() { return sessions_; }
   AdoptAnswer adopt(SessionId to, core::Held attempt);
@@ -201,6 +212,7 @@ class Ledger {
   Sessions sessions_;
   std::vector<std::unique_ptr<Queue>> queues_;                    // by number; null: free
   std::unordered_map<std::string, std::uint32_t> queue_numbers_;  // by the name of the line (core/scheduling.h)
+  std::set<std::string> paused_;                                  // names of queues; "" = default
   std::size_t labelled_lines_ = 0;                                // of queues_, those whose tasks ask for labels
   boost::unordered_flat_map<std::uint32_t, Holding> holdings_;    // every entry whose state is Claimed or Running
   boost::unordered_flat_map<std::uint32_t, core::Payload> args_;

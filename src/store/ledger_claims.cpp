@@ -54,6 +54,10 @@ std::vector<core::Held> Ledger::claim(const ClaimRequest& request, Now now, Deci
   more = false;
   for (const std::string& name : request.queues.empty() ? kDefault : request.queues) {
     const std::vector<Queue*> lines = lines_for(name, request.labels);
+    if (paused_.contains(std::string(core::queue_of_line(name)))) {
+      for (Queue* line : lines) line->found_empty = true;  // its resumption is told as new work is
+      continue;
+    }
     claim_from(lines, request, now, out, given, synced);
     for (Queue* line : lines) {
       line->found_empty = line->ready.empty();

@@ -31,6 +31,7 @@ void LedgerStore::load() {
   Decisions decisions;
   table_->load_live([&](LiveRow row) { ledger_->load(std::move(row), now(), decisions); });
   ledger_->set_next_seq(table_->last_seq() + 1);
+  for (const std::string& queue : table_->paused_queues()) ledger_->restore_pause(queue);
   commit(std::move(decisions), {});
   table_->flush();
 }
@@ -120,6 +121,7 @@ void LedgerStore::settle(Ending& ending) {
   TaskView& view = ending.task.view;
   tickets_.erase(ending.slot);
   ledger_->forget(ending.slot);
+  ended_ = true;
   ++(view.state == core::TaskState::Completed ? counters_.completed : counters_.failed);
   const bool big = view.result.bytes.size() > core::limits::kInline;
   Recent recent{ending.task, big};
@@ -176,6 +178,10 @@ bool LedgerStore::turn(Instant instant) {
   table_->flush();
   ran |= handle_reports();  // of a batch that was written in place
   read_ahead();
+  if (std::exchange(ended_, false) && end_hint_) {
+    end_hint_();
+    ran = true;
+  }
   if (ledger_->take_work_hint() && work_hint_) {
     work_hint_();
     ran = true;

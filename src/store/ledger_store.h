@@ -41,6 +41,11 @@ class LedgerStore : public Store {
   void list(ListFilter filter, Done<Result<TaskPage>> done) override;
   void wait(TaskId id, Instant deadline, Done<Result<TaskView>> done) override;
   void cancel(TaskId id, std::string reason, Done<Result<CancelAnswer>> done) override;
+  void submission(TaskId id, Done<Result<Submission>> done) override;
+  void group_ends(GroupFilter filter, Done<Result<GroupPage>> done) override;
+  void on_end(Callback<void()> hint) override { end_hint_ = std::move(hint); }
+  void queues(Done<Result<std::vector<QueueReport>>> done) override;
+  void pause_queue(std::string queue, bool paused, Done<Result<void>> done) override;
   void claim(ClaimRequest request, Done<Result<ClaimAnswer>> done) override;
   void started(std::vector<StartedItem> batch) override;
   void report_live(std::vector<core::LiveItem> items) override;
@@ -126,7 +131,8 @@ class LedgerStore : public Store {
   std::uint64_t deletions_ = 0;  // of functions: a read that one of them overtook is not believed
   ByteLru<Digest, core::Payload, DigestHash> bodies_;
   Waiters waiters_;
-  Callback<void()> work_hint_;
+  Callback<void()> work_hint_, end_hint_;
+  bool ended_ = false;  // tasks have, since the last hint
   Callback<void(std::vector<AdoptItem>)> revoke_hint_;
   Callback<void(std::vector<TaskId>)> follow_hint_;
   LiveTable live_;

@@ -28,4 +28,13 @@ inline bool state_matches(core::TaskState state, core::TaskState wanted) {
   return state == wanted || (wanted == core::TaskState::Queued && state == core::TaskState::Claimed);
 }
 
+inline bool matches(const ListFilter& filter, const TaskView& view, WallMs accepted, std::string_view queue) {
+  if (filter.state && !state_matches(view.state, *filter.state)) return false;
+  if (filter.live && core::is_terminal(view.state)) return false;
+  if (filter.function && view.function != *filter.function) return false;
+  if (filter.accepted_from.ms != 0 && accepted.ms < filter.accepted_from.ms) return false;
+  if (filter.accepted_before.ms != 0 && accepted.ms >= filter.accepted_before.ms) return false;
+  return !filter.queue || *filter.queue == queue || (is_default_queue(*filter.queue) && is_default_queue(queue));
+}
+
 }  // namespace treadle::store

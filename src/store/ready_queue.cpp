@@ -81,6 +81,19 @@ std::uint32_t ReadyQueue::pop() {
   return slot;
 }
 
+std::uint32_t ReadyQueue::oldest() {
+  std::uint32_t slot = TaskIndex::kNone;
+  const auto consider = [&](std::uint32_t one) {
+    if (slot == TaskIndex::kNone || entries_[one].seq < entries_[slot].seq) slot = one;
+  };
+  for (auto& [priority, level] : levels_) {
+    skip_dead(level);
+    if (!level.fifo.empty()) consider(level.fifo.front());
+    if (!level.returned.empty()) consider(level.returned.begin()->second);
+  }
+  return slot;
+}
+
 void ReadyQueue::remove(std::uint32_t slot, std::int16_t priority) {
   Entry& entry = entries_[slot];
   --size_;

@@ -40,6 +40,8 @@ class ReadyQueue {
   std::optional<Head> head();
   // The first one, taken out, or TaskIndex::kNone.
   std::uint32_t pop();
+  // The slot of the one that was accepted first, whatever its priority, or TaskIndex::kNone.
+  std::uint32_t oldest();
   // Takes a claimable entry out of its place; call before its state changes.
   void remove(std::uint32_t slot, std::int16_t priority);
   // The entry was removed, and its task has ended: its slot is released when its node goes.

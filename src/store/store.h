@@ -116,16 +116,58 @@ struct LiveView {
 
 struct ListFilter {
   std::optional<core::TaskState> state;  // Claimed counts as Queued
+  bool live = false;                     // only what has not ended
   std::optional<FunctionId> function;
   std::string group;
-  std::string cursor;  // of the page before; "" = newest first page
+  std::optional<std::string> queue;       // "" = default
+  WallMs accepted_from, accepted_before;  // 0 = no bound; the second one itself is out
+  std::string cursor;                     // of the page before, with the same filter; "" = newest first page
   std::uint32_t limit = 100;
+  bool any_order = false;  // whichever is found fastest; the cursor is one of that order
 };
 
 struct TaskPage {
   std::vector<TaskView> tasks;  // newest first
   std::string next_cursor;      // "" = no more
 };
+
+// ---- groups: tasks that were submitted under one name, in the order of their ends ----
+
+struct GroupFilter {
+  std::string group;
+  std::string cursor;                   // of an end or a page before; "" = from the first end
+  std::uint32_t limit = 100;            // ends of the page; the engine may give fewer
+  std::uint64_t max_bytes = 256 << 10;  // of their results, which the last one may pass
+};
+
+struct GroupEnd {
+  TaskView view;  // with its result, unless that is over limits::kInline
+  std::uint64_t result_bytes = 0;
+  std::string error_type, error_message;
+  WallMs finished;
+  std::string cursor;  // to go on after it
+};
+
+struct GroupPage {
+  std::vector<GroupEnd> ends;
+  std::string cursor;  // to go on after the page, also if it is empty
+  bool more = false;   // further ones had ended
+  bool open = false;   // some had not ended
+  bool known = false;  // there are tasks of this group
+};
+
+// ---- queues ----
+
+struct QueueReport {
+  std::string name;           // "default" is the one that has no other
+  std::uint64_t queued = 0;   // that may be claimed now, or could be if it were not paused
+  std::uint64_t running = 0;  // that are claimed or run
+  WallMs oldest;              // when the oldest of those that are queued was accepted; 0 = none is
+  bool paused = false;
+};
+inline constexpr std::string_view kDefaultQueue = "default";
+inline bool is_default_queue(std::string_view name) { return name.empty() || name == kDefaultQueue; }
+inline constexpr std::size_t kQueuesShown = 1'000;
 
 // ---- dispatching ----
 
@@ -177,6 +219,7 @@ struct Counters {
 
 enum class Level : std::uint8_t { None, Process, Power };  // what HTTP 200 on submit survives
 std::string_view name_of(Level level);                     // "none", "process", "power"
+Error not_failed(TaskId id, core::TaskState state);        // of submission()
 
 class Store {
  public:
@@ -200,6 +243,19 @@ class Store {
   // Answers as soon as the task is terminal, or at `deadline` with its present state. Full: too many waiters.
   virtual void wait(TaskId id, Instant deadline, Done<Result<TaskView>> done) = 0;
   virtual void cancel(TaskId id, std::string reason, Done<Result<CancelAnswer>> done) = 0;
+  // The call of a FAILED task, to be submitted again: function, arguments, options, group. Conflict: it has not FAILED.
+  virtual void submission(TaskId id, Done<Result<Submission>> done) = 0;
+
+  // Groups. What a page says of `open` is not older than what it says of its ends: with neither open nor more, the
+  // page that has no ends is the last one of all tasks that were there when it was asked for.
+  virtual void group_ends(GroupFilter filter, Done<Result<GroupPage>> done) = 0;
+  // Called, on the loop thread, when tasks have ended; a hint: may be lost or in vain. An empty one: no longer.
+  virtual void on_end(Callback<void()> hint) = 0;
+
+  // Queues: those that somebody waits in, works for or has paused; at most kQueuesShown. A paused one gives out
+  // nothing, until it is resumed, whatever restarts; what was given out goes on.
+  virtual void queues(Done<Result<std::vector<QueueReport>>> done) = 0;
+  virtual void pause_queue(std::string queue, bool paused, Done<Result<void>> done) = 0;
 
   // Dispatching.
   virtual void claim(ClaimRequest request, Done<Result<ClaimAnswer>> done) = 0;

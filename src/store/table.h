@@ -38,12 +38,16 @@ class Table {
   virtual void load_live(Callback<void(LiveRow)> row) = 0;  // in order of seq; at start only
   virtual std::uint64_t last_seq() const = 0;
   virtual std::uint64_t last_function_no() const = 0;
+  virtual std::vector<std::string> paused_queues() const = 0;  // at start only; "" = default
 
   // Missing or not terminal: NotFound. Results of the views are read only if `with_results`.
   virtual void read_ended(std::vector<TaskId> ids, bool with_results, Done<std::vector<Result<EndedTask>>> done) = 0;
   virtual void read_args(std::vector<std::pair<std::uint64_t, TaskId>> tasks, Done<std::vector<SeqArgs>> done) = 0;
   virtual void read_story(TaskId id, Done<Result<TaskStory>> done) = 0;
   virtual void read_list(ListFilter filter, Done<Result<TaskPage>> done) = 0;
+  virtual void read_group(GroupFilter filter, Done<Result<GroupPage>> done) = 0;
+  // Of a task that has FAILED; else Conflict.
+  virtual void read_submission(TaskId id, Done<Result<Submission>> done) = 0;
   virtual void read_function(FunctionId id, Done<Result<FunctionRecord>> done) = 0;
   virtual void read_body(Digest digest, Done<Result<core::Payload>> done) = 0;
   virtual void read_functions(FunctionFilter filter, Done<Result<std::vector<FunctionSummary>>> done) = 0;

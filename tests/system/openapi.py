@@ -4,6 +4,7 @@
 """
 
 import collections
+import json
 import re
 
 import schema
@@ -62,7 +63,10 @@ class Document:
             assert kind is None and reply.body == b"", reply
             return
         assert kind in contents, f"{target}: {kind} is not described; {sorted(contents)} are: {reply}"
-        if kind.endswith("json"):
+        if kind == "application/x-ndjson":
+            for line in filter(None, reply.body.split(b"\n")):
+                schema.check(json.loads(line), contents[kind]["schema"], self.raw)
+        elif kind.endswith("json"):
             schema.check(reply.json, contents[kind]["schema"], self.raw)
         if kind == PROBLEM:
             self.check_problem(reply)

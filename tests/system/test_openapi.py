@@ -104,7 +104,7 @@ def inputs(server, document):
     def opaque():
         return b"no JSON"
 
-    ended = [v1.submit(v1.register(f)) for f in (double, fail, opaque)]
+    ended = [v1.submit(v1.register(f), group="ended") for f in (double, fail, opaque)]
     for task in ended:
         v1.ended(task)
     code = wire.text(wire.as_main(double))
@@ -116,6 +116,7 @@ def inputs(server, document):
         "queue": ["nobody"],
         "source": ["def f(x=1):\n    return x\n"],
         "cursor": [cursor],
+        "the group": ["ended", "nobody knows"],  # in a path: one whose tasks have ended, so that its stream does
         "secrets": [["DB"], []],
         "env": [{"A": "1"}, {}],
     }

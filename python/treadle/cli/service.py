@@ -6,6 +6,7 @@ import argparse
 import shutil
 import sys
 import time
+import urllib.parse
 from typing import Any
 
 from ..client import Client
@@ -17,8 +18,14 @@ _EVERY = 1.0  # seconds between two looks of top
 def add(verbs: Any, common: argparse.ArgumentParser) -> None:
     workers = verbs.add_parser("workers", parents=[common], help="who runs tasks")
     workers.set_defaults(do=do_workers)
-    queue = verbs.add_parser("queue", parents=[common], help="how much waits, runs and has ended")
+    queue = verbs.add_parser("queue", parents=[common], help="how much waits, runs and has ended; pause and resume",
+                             examples="treadle queue\ntreadle queue pause gpu")  # fmt: skip
     queue.set_defaults(do=do_queue)
+    kinds = queue.add_subparsers(dest="kind", metavar="WHAT", parser_class=type(queue))
+    for kind, about in (("pause", "give out nothing of it; what runs goes on"), ("resume", "go on with it")):
+        one = kinds.add_parser(kind, parents=[common], help=about)
+        one.add_argument("queue", metavar="QUEUE")
+        one.set_defaults(do=do_pause)
     top = verbs.add_parser("top", parents=[common], help="queue, workers and the newest tasks, again and again",
                            examples="treadle top\ntreadle top -n 1 | head")  # fmt: skip
     top.add_argument("-d", dest="every", type=float, default=_EVERY, metavar="SECONDS", help=f"between two looks (default: {_EVERY:g})")
@@ -41,8 +48,21 @@ def workers_table(rows: list[dict[str, Any]]) -> str:
 
 
 def do_queue(args: argparse.Namespace, client: Client) -> int:
-    stats = _stats(client)
-    as_json(stats) if args.json else print(stats_lines(stats))
+    stats = {**_stats(client), "queues": client._transport.call("GET", "/v1/queues")["queues"]}
+    as_json(stats) if args.json else print(f"{stats_lines(stats)}\n\n{queues_table(stats['queues'])}")
+    return 0
+
+
+def queues_table(rows: list[dict[str, Any]]) -> str:
+    head = ("queue", "queued", "running", "oldest s", "state")
+    return table(head, ([
+        row["name"], row["queued"], row["running"], row["oldest_seconds"], "paused" if row["paused"] else "open",
+    ] for row in rows))  # fmt: skip
+
+
+def do_pause(args: argparse.Namespace, client: Client) -> int:
+    told = client._transport.call("POST", f"/v1/queues/{urllib.parse.quote(args.queue, safe='')}/{args.kind}")
+    as_json(told) if args.json else print(f"queue {told['name']} is {'paused' if told['paused'] else 'open'}")
     return 0
 
 

@@ -62,6 +62,7 @@ void MemoryTable::apply(change::Insert& insert, Report& report) {
   row.idempotency = key;
   row.body_digest = task.body_digest;
   row.group = std::move(task.group);
+  if (!row.group.empty()) ++groups_[row.group].tasks;
   row.owner = std::move(task.owner);
   row.accepted = insert.accepted;
 }
@@ -100,6 +101,7 @@ void MemoryTable::apply(change::Finish& finish, Report&) {
   row.finish_seq = ++finish_seq_;
   row.keep_until = finish.keep_until;
   if (finish.keep_until.ms != 0) due_.emplace(finish.keep_until, finish.seq);
+  if (!row.group.empty()) groups_.at(row.group).ends[finish_seq_] = finish.seq;
   if (row.live.state == TaskState::Completed) row.args = {};
 }
 
@@ -109,6 +111,10 @@ void MemoryTable::drop_due(WallMs now) {
     due_.erase(due_.begin());
     seqs_.erase(row->second.live.id);
     if (!row->second.idempotency.empty()) keys_.erase(row->second.idempotency);
+    if (const auto group = groups_.find(row->second.group); group != groups_.end()) {
+      group->second.ends.erase(row->second.finish_seq);
+      if (--group->second.tasks == 0) groups_.erase(group);
+    }
     rows_.erase(row);
   }
 }
@@ -140,6 +146,10 @@ void MemoryTable::apply(change::PutFunction& put, Report&) {
 }
 
 void MemoryTable::apply(change::DeleteFunction& gone, Report&) { deleted_.insert(gone.id); }
+
+void MemoryTable::apply(change::PauseQueue& pause, Report&) {
+  pause.paused.ms != 0 ? void(paused_.insert(pause.queue)) : void(paused_.erase(pause.queue));
+}
 
 // ---- reads ----
 
@@ -217,13 +227,50 @@ void MemoryTable::read_list(ListFilter filter, Done<Result<TaskPage>> done) {
     --it;
     ++examined;
     const Row& row = it->second;
-    if (filter.state && !state_matches(row.live.state, *filter.state)) continue;
-    if (filter.function && row.live.function->id != *filter.function) continue;
     if (!filter.group.empty() && row.group != filter.group) continue;
-    page.tasks.push_back(view_of(row, false));
+    TaskView view = view_of(row, false);
+    if (matches(filter, view, row.accepted, row.live.options.queue)) page.tasks.push_back(std::move(view));
   }
   if (it != rows_.begin()) page.next_cursor = std::to_string(it->first);
   done(std::move(page));
+}
+
+void MemoryTable::read_group(GroupFilter filter, Done<Result<GroupPage>> done) {
+  const auto after = parse_cursor(filter.cursor, 0);
+  if (!after) return done(after.error());
+  GroupPage page;
+  page.cursor = filter.cursor;
+  const auto group = groups_.find(filter.group);
+  if (group == groups_.end()) return done(std::move(page));
+  page.known = true;
+  page.open = group->second.ends.size() < group->second.tasks;
+  const std::uint32_t limit = std::min(filter.limit, kListLimit);
+  std::uint64_t bytes = 0;
+  auto at = group->second.ends.upper_bound(*after);
+  for (; at != group->second.ends.end() && page.ends.size() < limit && bytes < filter.max_bytes; ++at) {
+    const Row& row = rows_.at(at->second);
+    const core::Outcome& outcome = row.outcome;
+    const std::uint64_t size = outcome.result.bytes.size();
+    const bool inside = size <= core::limits::kInline;
+    page.ends.push_back({view_of(row, inside), size, outcome.error_type, outcome.error_message, row.finished,
+                         std::to_string(at->first)});
+    if (inside) bytes += size;
+    page.cursor = page.ends.back().cursor;
+  }
+  page.more = at != group->second.ends.end();
+  done(std::move(page));
+}
+
+void MemoryTable::read_submission(TaskId id, Done<Result<Submission>> done) {
+  const Row* row = find(id);
+  if (!row) return done(fail(Code::NotFound, "There is no task " + to_string(id) + "."));
+  if (row->live.state != TaskState::Failed) return done(not_failed(id, row->live.state));
+  Submission call;
+  call.function = row->live.function->id;
+  call.args = row->args;
+  call.options = row->live.options;
+  call.group = row->group;
+  done(std::move(call));
 }
 
 void MemoryTable::read_function(FunctionId id, Done<Result<FunctionRecord>> done) {

@@ -27,10 +27,13 @@ class MemoryTable final : public Table {
   std::uint64_t last_function_no() const override {
     return functions_by_no_.empty() ? 0 : functions_by_no_.rbegin()->first;
   }
+  std::vector<std::string> paused_queues() const override { return {paused_.begin(), paused_.end()}; }
   void read_ended(std::vector<TaskId> ids, bool with_results, Done<std::vector<Result<EndedTask>>> done) override;
   void read_args(std::vector<std::pair<std::uint64_t, TaskId>> tasks, Done<std::vector<SeqArgs>> done) override;
   void read_story(TaskId id, Done<Result<TaskStory>> done) override;
   void read_list(ListFilter filter, Done<Result<TaskPage>> done) override;
+  void read_group(GroupFilter filter, Done<Result<GroupPage>> done) override;
+  void read_submission(TaskId id, Done<Result<Submission>> done) override;
   void read_function(FunctionId id, Done<Result<FunctionRecord>> done) override;
   void read_body(Digest digest, Done<Result<core::Payload>> done) override;
   void read_functions(FunctionFilter filter, Done<Result<std::vector<FunctionSummary>>> done) override;
@@ -48,6 +51,10 @@ class MemoryTable final : public Table {
   std::uint64_t terminal_twice() const { return terminal_twice_; }
 
  private:
+  struct Group {
+    std::uint64_t tasks = 0;
+    std::map<std::uint64_t, std::uint64_t> ends;  // finish_seq -> seq
+  };
   struct Row {
     LiveRow live;
     core::Payload args;
@@ -68,6 +75,7 @@ class MemoryTable final : public Table {
   void apply(change::RequestCancel& cancel, Report& report);
   void apply(change::PutFunction& put, Report& report);
   void apply(change::DeleteFunction& gone, Report& report);
+  void apply(change::PauseQueue& pause, Report& report);
   const Row* find(TaskId id) const;
   TaskView view_of(const Row& row, bool with_result) const;
 
@@ -82,6 +90,8 @@ class MemoryTable final : public Table {
   std::unordered_map<FunctionId, FunctionRef> functions_;
   std::map<std::uint64_t, FunctionRef> functions_by_no_;
   std::unordered_set<FunctionId> deleted_;
+  std::unordered_map<std::string, Group> groups_;
+  std::set<std::string> paused_;
   std::map<Digest, core::Payload> bodies_;
   std::uint64_t last_seq_ = 0;
   std::uint64_t finish_seq_ = 0;

@@ -63,6 +63,11 @@ class Engine final : public Store {
   void list(ListFilter filter, Done<Result<TaskPage>> done) override;
   void wait(TaskId id, Instant deadline, Done<Result<TaskView>> done) override;
   void cancel(TaskId id, std::string reason, Done<Result<CancelAnswer>> done) override;
+  void submission(TaskId id, Done<Result<Submission>> done) override;
+  void group_ends(GroupFilter filter, Done<Result<GroupPage>> done) override;
+  void on_end(Callback<void()> hint) override;
+  void queues(Done<Result<std::vector<QueueReport>>> done) override;
+  void pause_queue(std::string queue, bool paused, Done<Result<void>> done) override;
   void claim(ClaimRequest request, Done<Result<ClaimAnswer>> done) override;
   void started(std::vector<StartedItem> batch) override;
   void report_live(std::vector<core::LiveItem> items) override;
@@ -117,6 +122,11 @@ class Engine final : public Store {
   void list_functions_page(FunctionFilter filter, std::vector<FunctionSummary> found,
                            Done<Result<std::vector<FunctionSummary>>> done);
 
+  // engine_groups.cpp
+  struct QueuesCall;
+  void count_held(const std::shared_ptr<QueuesCall>& call);
+  void count_held_of(const std::shared_ptr<QueuesCall>& call, const std::string& session);
+
   // engine_claims.cpp
   void read_claim(std::shared_ptr<ClaimCall> call, const Reply& reply);
   void read_attempt(const std::shared_ptr<ClaimCall>& call, std::size_t at, const Reply& item);
@@ -136,6 +146,8 @@ class Engine final : public Store {
   // engine_waits.cpp
   void hear(std::string_view channel, std::string_view message);
   bool is_ours(const std::optional<TaskId>& id) const;
+  void listen_for_ends();
+  void stop_listening();
   void look_at(TaskId id);
   void look_at_all();
   void enter_foreign();
@@ -164,7 +176,8 @@ class Engine final : public Store {
   std::vector<AdoptItem> revoke_hints_;
   std::vector<TaskId> follow_hints_;
   std::unordered_map<SessionId, std::uint64_t> sessions_;  // opened here, and Home::moves() at that time
-  Callback<void()> work_hint_;
+  Callback<void()> work_hint_, end_hint_;
+  bool end_heard_ = false;  // tasks have ended since the last end_hint_
   Callback<void(std::vector<AdoptItem>)> revoke_hint_;
   Callback<void(std::vector<TaskId>)> follow_hint_;
   bool hungry_ = false;                  // a claim found its queues empty

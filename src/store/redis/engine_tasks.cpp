@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "base/base64.h"
+#include "core/scheduling.h"
 #include "store/list_page.h"
 #include "store/redis/engine.h"
 
@@ -339,13 +340,7 @@ void Engine::list_scored(ListFilter filter, Done<Result<ScoredPage>> done) {
 
 namespace {
 
-bool matches(const ListFilter& filter, const TaskView& view, const std::string& group) {
-  if (filter.state && !state_matches(view.state, *filter.state)) return false;
-  if (filter.function && view.function != *filter.function) return false;
-  return filter.group.empty() || filter.group == group;
-}
-
-// id, score, status, token, function, group, attempt, error kind
+// id, score, status, token, function, group, attempt, error kind, queue
 TaskView view_of_row(const Reply& row) {
   TaskView view;
   if (const auto id = TaskId::parse(row.items[0].text)) view.id = *id;
@@ -366,9 +361,11 @@ void Engine::list_page(std::shared_ptr<ListCall> call) {
     const auto& rows = reply->items[1].items;
     for (std::size_t i = 0; i < rows.size(); ++i) {
       const Reply& row = rows[i];
-      if (row.items.size() < 8) continue;
+      if (row.items.size() < 9) continue;
       TaskView view = view_of_row(row);
-      if (!matches(call->filter, view, row.items[5].text)) continue;
+      const WallMs accepted{static_cast<std::int64_t>(number_of(row.items[1]) / 1000)};
+      if (!call->filter.group.empty() && call->filter.group != row.items[5].text) continue;
+      if (!matches(call->filter, view, accepted, core::queue_of_line(row.items[8].text))) continue;
       call->page.rows.push_back({number_of(row.items[1]), std::move(view)});
       if (call->page.rows.size() < call->filter.limit) continue;
       if (i + 1 < rows.size()) call->page.next = number_of(row.items[1]);

@@ -28,6 +28,7 @@ std::string_view next_word(std::string_view& text) {
 
 void Engine::hear(std::string_view channel, std::string_view message) {
   if (channel == kDone) {
+    end_heard_ = true;
     while (!message.empty()) {
       const auto id = TaskId::parse(next_word(message));
       if (id && waiters_.contains(*id)) ended_hints_.insert(*id);
@@ -68,8 +69,18 @@ void Engine::on_follow(Callback<void(std::vector<TaskId>)> hint) {
   home_.subscribe(kFollow, [](Result<void>) {});  // refused or late: output comes when the task has ended
 }
 
+void Engine::on_end(Callback<void()> hint) {
+  end_hint_ = std::move(hint);
+  if (end_hint_) return listen_for_ends();
+  if (waiters_.size() == 0 && backstop_at_ == Instant::never()) stop_listening();
+}
+
 bool Engine::serve_hints(Instant now) {
   bool ran = false;
+  if (std::exchange(end_heard_, false) && end_hint_) {
+    end_hint_();
+    ran = true;
+  }
   if (hungry_ && (work_heard_ || now >= work_due_)) {
     hungry_ = false;
     work_due_ = Instant::never();
@@ -123,12 +134,23 @@ void Engine::wait(TaskId id, Instant deadline, Done<Result<TaskView>> done) {
   waiters_.add(id, deadline, std::move(done));
   if (backstop_at_ == Instant::never()) backstop_at_ = clock_.now() + kBackstop;
   if (done_confirmed_) return look_at(id);
-  if (done_heard_) return;  // all are looked at when it is confirmed
+  listen_for_ends();  // all are looked at when it is confirmed
+}
+
+void Engine::listen_for_ends() {
+  if (done_heard_) return;
   done_heard_ = true;
   home_.subscribe(kDone, [this](Result<void> confirmed) {
     done_confirmed_ = done_heard_ && confirmed.has_value();
+    end_heard_ = true;
     later_.push_back([this] { look_at_all(); });
   });
+}
+
+void Engine::stop_listening() {
+  if (!done_heard_) return;
+  done_heard_ = done_confirmed_ = false;
+  home_.unsubscribe(kDone);
 }
 
 void Engine::look_at(TaskId id) {
@@ -158,8 +180,7 @@ bool Engine::serve_waiters(Instant now) {
     look_at_all();
   } else {
     backstop_at_ = Instant::never();
-    done_heard_ = done_confirmed_ = false;
-    home_.unsubscribe(kDone);
+    if (!end_hint_) stop_listening();
   }
   return ran;
 }

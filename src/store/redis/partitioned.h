@@ -33,6 +33,11 @@ class Partitioned final : public Store {
   void list(ListFilter filter, Done<Result<TaskPage>> done) override;
   void wait(TaskId id, Instant deadline, Done<Result<TaskView>> done) override;
   void cancel(TaskId id, std::string reason, Done<Result<CancelAnswer>> done) override;
+  void submission(TaskId id, Done<Result<Submission>> done) override;
+  void group_ends(GroupFilter filter, Done<Result<GroupPage>> done) override;
+  void on_end(Callback<void()> hint) override;
+  void queues(Done<Result<std::vector<QueueReport>>> done) override;
+  void pause_queue(std::string queue, bool paused, Done<Result<void>> done) override;
   void claim(ClaimRequest request, Done<Result<ClaimAnswer>> done) override;
   void started(std::vector<StartedItem> batch) override;
   void report_live(std::vector<core::LiveItem> items) override;
@@ -113,7 +118,7 @@ class Partitioned final : public Store {
   const Clock& clock_;
   std::unordered_map<SessionId, Session> sessions_;  // opened here
   std::unordered_map<SessionId, Beats> others_;
-  Callback<void()> work_hint_;
+  Callback<void()> work_hint_, end_hint_;
   bool hinted_ = false;  // since the last claim: once is enough
 };
 

@@ -39,6 +39,9 @@ TREADLE_LUA(delete_function)
 TREADLE_LUA(sweep)
 TREADLE_LUA(enter)
 TREADLE_LUA(fill)
+TREADLE_LUA(group_page)
+TREADLE_LUA(queues)
+TREADLE_LUA(pause)
 #undef TREADLE_LUA
 
 namespace treadle::store::redis {
@@ -93,6 +96,9 @@ ScriptText make(Script script) {
     case Script::Sweep: return make(Oom::Allowed, {prelude, lines, limits, endings, TEXT(sweep)});
     case Script::Enter: return make(Oom::Allowed, {prelude, lines, TEXT(enter)});
     case Script::Fill: return make(Oom::Allowed, {prelude, TEXT(fill)});
+    case Script::GroupPage: return make(Oom::Allowed, {prelude, TEXT(group_page)});
+    case Script::Queues: return make(Oom::Allowed, {prelude, lines, TEXT(queues)});
+    case Script::Pause: return make(Oom::Allowed, {prelude, lines, TEXT(pause)});
   }
   assert_failed("make", __FILE__, __LINE__, "a script without a text");
 }
@@ -101,7 +107,7 @@ ScriptText make(Script script) {
 
 const ScriptText& text_of(Script script) {
   static const auto all = [] {
-    std::array<ScriptText, static_cast<std::size_t>(Script::Fill) + 1> texts;
+    std::array<ScriptText, static_cast<std::size_t>(Script::Pause) + 1> texts;
     for (std::size_t i = 0; i < texts.size(); ++i) texts[i] = make(static_cast<Script>(i));
     return texts;
   }();

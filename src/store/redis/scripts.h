@@ -27,6 +27,9 @@ enum class Script : std::uint8_t {
   Sweep,
   Enter,
   Fill,
+  GroupPage,
+  Queues,
+  Pause,
 };
 
 struct ScriptText {

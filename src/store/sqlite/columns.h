@@ -8,6 +8,7 @@
 
 namespace treadle::store {
 
+inline const std::string kPausedPrefix = "paused:";  // of names in `meta`: the queue's follows, "" = default
 inline constexpr int kOptionColumns = 11;
 inline const std::string kOptionNames =
     "delivery, isolation, max_attempts, retries, retry_delay_ms, time_limit_ms, priority, memory_limit, queue, "

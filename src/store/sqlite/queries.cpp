@@ -6,11 +6,10 @@
 
 #include "store/list_page.h"
 #include "store/sqlite/columns.h"
+#include "store/sqlite/view_rows.h"
 
 namespace treadle::store {
 namespace {
-
-constexpr const char* kViewColumns = "t.id, f.id, t.state, t.error_kind, t.attempt";
 
 std::string prefixed(const std::string& names, const std::string& prefix) {
   std::string text = prefix;
@@ -20,32 +19,6 @@ std::string prefixed(const std::string& names, const std::string& prefix) {
   }
   return text;
 }
-
-TaskView view_of(const Statement& row, int at) {
-  TaskView view;
-  view.id = TaskId(row.id(at));
-  view.function = FunctionId(row.id(at + 1));
-  view.state = static_cast<core::TaskState>(row.integer(at + 2));
-  view.error_kind = static_cast<core::ErrorKind>(row.integer(at + 3));
-  view.attempt = static_cast<std::uint32_t>(row.integer(at + 4));
-  return view;
-}
-
-Error read_error(const SqliteError& error) {
-  return fail(Code::StoreError, std::string("The store cannot be read: ") + error.what());
-}
-Error no_task(TaskId id) { return fail(Code::NotFound, "There is no task " + to_string(id) + "."); }
-
-// Ends a statement's read, however the function is left: an open one would pin the WAL.
-class Reading {
- public:
-  explicit Reading(Statement& statement) : statement_(statement) {}
-  ~Reading() { statement_.reset(); }
-  Reading(const Reading&) = delete;
-
- private:
-  Statement& statement_;
-};
 
 }  // namespace
 
@@ -81,12 +54,7 @@ Queries::Queries(const std::string& path, const Blobs& blobs) : db_(path, Databa
                        " t.not_before, t.expires, t.keep_until,"
                        " r.error_type, r.error_message, r.traceback, r.output, " +
                        prefixed(kOptionNames, "t.") + from + "LEFT JOIN results r ON r.seq = t.seq WHERE t.id = ?");
-  list_ =
-      db_.prepare("SELECT " + view + ", t.seq, t.task_group" + from + "WHERE t.seq < ? ORDER BY t.seq DESC LIMIT ?");
-  list_group_ =
-      db_.prepare("SELECT " + view +
-                  ", t.seq, t.task_group FROM tasks t INDEXED BY tasks_group JOIN functions f ON f.no = t.function "
-                  "WHERE t.task_group = ?3 AND t.seq < ?1 ORDER BY t.seq DESC LIMIT ?2");
+  prepare_lists();
   function_ = db_.prepare("SELECT " + function + " FROM functions f WHERE f.id = ? AND f.deleted IS NULL");
   body_ = db_.prepare("SELECT bytes FROM bodies WHERE digest = ?");
   body_facts_ = db_.prepare("SELECT facts FROM functions WHERE digest = ? LIMIT 1");
@@ -192,32 +160,6 @@ Result<TaskStory> Queries::story(TaskId id) try {
   story.output = row.text(30);
   story.options = read_options(row, 31);
   return story;
-} catch (const SqliteError& error) {
-  return read_error(error);
-}
-
-Result<TaskPage> Queries::list(const ListFilter& filter) try {
-  TRY(const std::uint64_t before, parse_cursor(filter.cursor, std::numeric_limits<std::int64_t>::max()));
-  const std::uint32_t limit = std::min(filter.limit, kListLimit);
-  Statement& rows = filter.group.empty() ? list_ : list_group_;
-  const Reading reading(rows);
-  rows.bind(1, static_cast<std::int64_t>(std::min<std::uint64_t>(before, std::numeric_limits<std::int64_t>::max())))
-      .bind(2, kListExamined);
-  if (!filter.group.empty()) rows.bind_text(3, filter.group);
-  TaskPage page;
-  std::uint32_t examined = 0;
-  std::int64_t last = 0;
-  while (page.tasks.size() < limit && rows.step()) {
-    ++examined;
-    last = rows.integer(5);
-    TaskView view = view_of(rows, 0);
-    if (filter.state && !state_matches(view.state, *filter.state)) continue;
-    if (filter.function && view.function != *filter.function) continue;
-    page.tasks.push_back(std::move(view));
-  }
-  const bool more = page.tasks.size() == limit || examined == kListExamined;
-  if (more && last > 1) page.next_cursor = std::to_string(last);
-  return page;
 } catch (const SqliteError& error) {
   return read_error(error);
 }

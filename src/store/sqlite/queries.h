@@ -20,11 +20,16 @@ class Queries {
   std::vector<SeqArgs> args(const std::vector<std::pair<std::uint64_t, TaskId>>& tasks);
   Result<TaskStory> story(TaskId id);
   Result<TaskPage> list(const ListFilter& filter);
+  Result<GroupPage> group(const GroupFilter& filter);
+  Result<Submission> submission(TaskId id);
   Result<FunctionRecord> function(FunctionId id);
   Result<core::Payload> body(Digest digest);
   Result<std::vector<FunctionSummary>> functions(const FunctionFilter& filter);
 
  private:
+  void prepare_lists();
+  Statement& statement_of(const ListFilter& filter);
+  bool has_row(Statement& of_group, const std::string& group);
   Result<EndedTask> ended_one(TaskId id, bool with_result);
   Result<core::Payload> args_one(std::uint64_t seq, TaskId id);
   Result<Buffer> result_bytes(std::int64_t seq, TaskId id);
@@ -32,6 +37,7 @@ class Queries {
 
   Database db_;
   const Blobs& blobs_;
+  Statement list_live_, list_group_live_, list_group_ended_, group_ends_, group_open_, group_known_;
   Statement ended_, result_, args_facts_, args_, story_, list_, list_group_, function_, body_, body_facts_, functions_,
       named_;
 };

@@ -61,8 +61,8 @@ RowWriter::RowWriter(Database& db, bool keep_args) : db_(db), keep_args_(keep_ar
   insert_body_ = db.prepare("INSERT INTO bodies(digest, bytes) VALUES(?, ?) ON CONFLICT DO NOTHING");
   find_key_ = db.prepare("SELECT id, body_digest FROM tasks WHERE idempotency_scope = ? AND idempotency_key = ?");
   find_id_ = db.prepare("SELECT 1 FROM tasks WHERE id = ?");
-  set_meta_ =
-      db.prepare("INSERT INTO meta(name, value) VALUES('finish_seq', ?1) ON CONFLICT(name) DO UPDATE SET value = ?1");
+  set_meta_ = db.prepare("INSERT INTO meta(name, value) VALUES(?1, ?2) ON CONFLICT(name) DO UPDATE SET value = ?2");
+  drop_meta_ = db.prepare("DELETE FROM meta WHERE name = ?");
   totals_.finish_seq = totals_.finish_seq_max =
       static_cast<std::uint64_t>(db.integer("SELECT value FROM meta WHERE name = 'finish_seq'"));
   totals_.next_keep =
@@ -132,7 +132,7 @@ void RowWriter::write_one(const change::Start& start, Report&) {
 std::uint64_t RowWriter::next_finish_seq() {
   if (totals_.finish_seq == totals_.finish_seq_max) {
     totals_.finish_seq_max += kFinishSeqBlock;
-    set_meta_.bind(1, number(totals_.finish_seq_max)).run();
+    set_meta_.bind_text(1, "finish_seq").bind(2, number(totals_.finish_seq_max)).run();
   }
   return ++totals_.finish_seq;
 }
@@ -203,6 +203,15 @@ void RowWriter::write_one(const change::PutFunction& put, Report&) {
 // The row stays, since tasks refer to it.
 void RowWriter::write_one(const change::DeleteFunction& gone, Report&) {
   delete_function_.bind_id(1, gone.id).bind(2, gone.deleted.ms).run();
+}
+
+void RowWriter::write_one(const change::PauseQueue& pause, Report&) {
+  const std::string name = kPausedPrefix + pause.queue;
+  if (pause.paused.ms != 0) {
+    set_meta_.bind_text(1, name).bind(2, pause.paused.ms).run();
+  } else {
+    drop_meta_.bind_text(1, name).run();
+  }
 }
 
 }  // namespace treadle::store

@@ -39,6 +39,7 @@ class RowWriter {
   void write_one(const change::RequestCancel& cancel, Report& report);
   void write_one(const change::PutFunction& put, Report& report);
   void write_one(const change::DeleteFunction& gone, Report& report);
+  void write_one(const change::PauseQueue& pause, Report& report);
   std::uint64_t next_finish_seq();
   void report_clash(const change::Insert& insert, Report& report);
 
@@ -47,7 +48,7 @@ class RowWriter {
   Totals totals_;
   Statement insert_task_, insert_args_, claim_, start_, finish_, insert_result_, delete_args_, requeue_,
       request_cancel_;
-  Statement insert_function_, delete_function_, insert_body_, find_key_, find_id_, set_meta_;
+  Statement insert_function_, delete_function_, insert_body_, find_key_, find_id_, set_meta_, drop_meta_;
 };
 
 }  // namespace treadle::store

@@ -65,6 +65,8 @@ Result<void> SqliteTable::open_database(const Clock& clock) try {
     return fail(Code::StoreError, "cannot sync " + config_.dir + ": " + std::strerror(errno) + ".");
   last_seq_ = static_cast<std::uint64_t>(db_.integer("SELECT max(seq) FROM tasks"));
   last_function_no_ = static_cast<std::uint64_t>(db_.integer("SELECT max(no) FROM functions"));
+  for (Statement paused = db_.prepare("SELECT name FROM meta WHERE name GLOB 'paused:*'"); paused.step();)
+    paused_queues_.push_back(paused.text(0).substr(kPausedPrefix.size()));
   sweep_blobs();
   checkpointer_ = std::make_unique<Checkpointer>(path(), config_.durability != Durability::None);
   reader_ = std::make_unique<Reader>(path(), blobs_, mailbox_);
@@ -212,6 +214,12 @@ void SqliteTable::read_story(TaskId id, Done<Result<TaskStory>> done) {
 }
 void SqliteTable::read_list(ListFilter filter, Done<Result<TaskPage>> done) {
   ask(std::move(done), [filter = std::move(filter)](Queries& queries) { return queries.list(filter); });
+}
+void SqliteTable::read_group(GroupFilter filter, Done<Result<GroupPage>> done) {
+  ask(std::move(done), [filter = std::move(filter)](Queries& queries) { return queries.group(filter); });
+}
+void SqliteTable::read_submission(TaskId id, Done<Result<Submission>> done) {
+  ask(std::move(done), [id](Queries& queries) { return queries.submission(id); });
 }
 void SqliteTable::read_function(FunctionId id, Done<Result<FunctionRecord>> done) {
   ask(std::move(done), [id](Queries& queries) { return queries.function(id); });

@@ -26,10 +26,13 @@ class SqliteTable final : public Table {
   void load_live(Callback<void(LiveRow)> row) override;
   std::uint64_t last_seq() const override;
   std::uint64_t last_function_no() const override;
+  std::vector<std::string> paused_queues() const override { return paused_queues_; }
   void read_ended(std::vector<TaskId> ids, bool with_results, Done<std::vector<Result<EndedTask>>> done) override;
   void read_args(std::vector<std::pair<std::uint64_t, TaskId>> tasks, Done<std::vector<SeqArgs>> done) override;
   void read_story(TaskId id, Done<Result<TaskStory>> done) override;
   void read_list(ListFilter filter, Done<Result<TaskPage>> done) override;
+  void read_group(GroupFilter filter, Done<Result<GroupPage>> done) override;
+  void read_submission(TaskId id, Done<Result<Submission>> done) override;
   void read_function(FunctionId id, Done<Result<FunctionRecord>> done) override;
   void read_body(Digest digest, Done<Result<core::Payload>> done) override;
   void read_functions(FunctionFilter filter, Done<Result<std::vector<FunctionSummary>>> done) override;
@@ -52,6 +55,7 @@ class SqliteTable final : public Table {
   Mailbox mailbox_;
   Database db_;  // the writer's, once there is one
   std::uint64_t last_seq_ = 0, last_function_no_ = 0;
+  std::vector<std::string> paused_queues_;  // at start
   std::unique_ptr<Checkpointer> checkpointer_;
   std::unique_ptr<Reader> reader_;
   std::unique_ptr<Writer> writer_;

@@ -130,7 +130,7 @@ end
 wake_delayed()
 local more = '0'
 for _, queue in ipairs(queues) do
-  local lines = lines_of(queue)
+  local lines = call('HEXISTS', PAUSED, name_of(queue)) == 1 and {} or lines_of(queue)
   if n > 0 then
     for _, line in ipairs(lines) do pop(line .. ':high', true) end
     for _, line in ipairs(lines) do pop(line, false) end

@@ -1,6 +1,6 @@
 -- How a task becomes terminal, once. ended: what ended by a script's own decision and lacks the object that clients
 -- decode (id, kind, worker, message ...): the caller writes it with fill.lua, and readers make it until then.
-local ended, published, dropped = {}, {}, {}
+local ended, published, dropped, groups = {}, {}, {}, {}
 
 -- Nobody holds it any more. The session's hash is changed once for all, by settle().
 local function let_go(id, t)
@@ -37,9 +37,8 @@ local function end_task(id, t, kind, token, ...)
     if t.idempotency then call('PEXPIRE', P .. 'treadle:idem:' .. t.idempotency, keep) end
   end
   if t.group then
-    local group = P .. 'treadle:group:' .. t.group
-    call('ZADD', group, seq, id)
-    if KEEP_FAILED > 0 then call('PEXPIRE', group, math.max(KEEP_COMPLETED, KEEP_FAILED)) end
+    call('ZADD', group_key(t.group), seq, id)
+    groups[t.group] = math.max(groups[t.group] or 0, keep)
   end
   published[#published + 1] = id
 end
@@ -57,8 +56,21 @@ end
 
 local EXPIRED = 'It had not begun when its time to wait was over (deadline, expires_in or queue_ttl).'
 
+-- Names of tasks whose time is over are dropped from the older end of their group, about as fast as it grows.
+local function trim_group(group)
+  local first = call('ZRANGE', group, 0, 0)[1]
+  if not first or call('EXISTS', P .. first) == 1 then return end
+  local old, dead = call('ZRANGE', group, 0, BATCH - 1), 0
+  while dead < #old and call('EXISTS', P .. old[dead + 1]) == 0 do dead = dead + 1 end
+  if dead > 0 then call('ZREM', group, unpack(old, 1, dead)) end
+end
+
 -- What the endings of one call have in common; last.
 local function settle()
+  for name, keep in pairs(groups) do
+    keep_group(name, keep)
+    trim_group(group_key(name))
+  end
   for what, n in pairs(tally) do bump(what, n) end
   for session, ids in pairs(dropped) do
     bump('held', -call('HDEL', session_key(session) .. ':held', unpack(ids)))

@@ -1,15 +1,49 @@
 -- Where tasks wait: one list for each queue, and two sorted sets beside it for other priorities than 0. Tasks that ask for
 -- labels have lines of their own, named "<queue>|<labels>"; LABELLED names those that may hold something.
 local LABELLED = P .. 'treadle:lines'
+
+-- The queue of a line.
+local function name_of(line)
+  local name = string.match(line or '', '^[^|]*')
+  return name == '' and 'default' or name
+end
+
 local function line_of(queue)
   if not queue or queue == '' or queue == 'default' then return P .. 'task_queue' end
   return P .. 'treadle:q:' .. queue
 end
 
--- The line of a task that joins it.
-local function joined(queue)
-  if queue and string.find(queue, '|', 1, true) then call('SADD', LABELLED, queue) end
-  return line_of(queue)
+-- The line of a task that joins it; lists of lines and queues have it from then on.
+local known_lines = {}
+local function joined(line)
+  line = line or ''
+  if not known_lines[line] then
+    known_lines[line] = true
+    if string.find(line, '|', 1, true) then call('SADD', LABELLED, line) end
+    if name_of(line) ~= 'default' then call('SADD', QUEUES, name_of(line)) end
+  end
+  return line_of(line)
+end
+
+-- All lines of a queue, among those of LABELLED.
+local function all_lines(name, labelled)
+  local lines = {line_of(name)}
+  for _, one in ipairs(labelled) do
+    if name_of(one) == name then lines[#lines + 1] = line_of(one) end
+  end
+  return lines
+end
+
+-- The first task of each of these lines, whatever its priority, and how many there are.
+local function heads(lines)
+  local firsts, waiting = {}, 0
+  for _, line in ipairs(lines) do
+    waiting = waiting + call('LLEN', line) + call('ZCARD', line .. ':high') + call('ZCARD', line .. ':low')
+    for _, first in ipairs({call('LRANGE', line, 0, 0), call('ZRANGE', line .. ':high', 0, 0), call('ZRANGE', line .. ':low', 0, 0)}) do
+      firsts[#firsts + 1] = first[1]
+    end
+  end
+  return firsts, waiting
 end
 
 local function add_ranked(line, id, priority, seq)

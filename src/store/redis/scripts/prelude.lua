@@ -7,6 +7,7 @@ local A = 6
 local BATCH = 128
 local META, DELAYED, TASKS = P .. 'treadle:meta', P .. 'treadle:delayed', P .. 'treadle:tasks'
 local EXPIRING = P .. 'treadle:expiring'
+local QUEUES, PAUSED = P .. 'treadle:queues', P .. 'treadle:paused'
 local clock = call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
@@ -29,4 +30,15 @@ local function counts()
 end
 
 local function is_terminal(status) return status == 'COMPLETED' or status == 'FAILED' end
+local function group_key(name) return P .. 'treadle:group:' .. name end
+-- The names of a group's tasks stay as long as its tasks, of which one is here for `ms` before it ends.
+local function keep_group(name, ms)
+  local group = group_key(name)
+  if KEEP_COMPLETED == 0 or KEEP_FAILED == 0 then
+    call('PERSIST', group)
+    return
+  end
+  ms = ms + math.max(KEEP_COMPLETED, KEEP_FAILED)
+  if call('PTTL', group) < ms then call('PEXPIRE', group, ms) end
+end
 local function session_key(id) return P .. 'treadle:session:' .. id end

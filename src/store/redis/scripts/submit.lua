@@ -6,7 +6,8 @@ local max_queued, max_bytes = tonumber(ARGV[A]), tonumber(ARGV[A + 1])
 local m = call('HMGET', META, 'queued', 'queued_bytes', 'listed')
 local queued, bytes, listed = tonumber(m[1]) or 0, tonumber(m[2]) or 0, tonumber(m[3]) or 0
 local micros = clock[1] * 1000000 + clock[2]
-local functions, keys, ready, list = {}, {}, {}, {}
+local functions, ready, list = {}, {}, {}
+local groups = {} -- that tasks were taken for: their ids, and how long they may wait at most
 local refused, queued_before, bytes_before = nil, queued, bytes
 local answers = {}
 
@@ -57,6 +58,17 @@ local function line_up(id, at, seq)
   end
 end
 
+local function join(name, id, ms)
+  local group = groups[name]
+  if not group then
+    group = {members = {}, ms = 0}
+    groups[name] = group
+  end
+  group.members[#group.members + 1] = '+inf' -- it has no end yet
+  group.members[#group.members + 1] = id
+  group.ms = math.max(group.ms, ms)
+end
+
 local function accept(id, known, at, size)
   local delay, expires = tonumber(ARGV[at + 7]), now + tonumber(ARGV[at + 8])
   local fields = {'task_id', id, 'function_id', ARGV[at + 1], 'task_status', 'QUEUED', 'task_result', '',
@@ -79,9 +91,9 @@ local function accept(id, known, at, size)
     set('idempotency', ARGV[at + 10])
     call('HSET', P .. 'treadle:idem:' .. ARGV[at + 10], 'task', id, 'body', ARGV[at + 11])
   end
-  for i = at + 14, at + 13 + tonumber(ARGV[at + 13]) do
-    n = n + 1
-    fields[n] = ARGV[i]
+  for i = at + 14, at + 13 + tonumber(ARGV[at + 13]), 2 do
+    set(ARGV[i], ARGV[i + 1])
+    if ARGV[i] == 'group' then join(ARGV[i + 1], id, tonumber(ARGV[at + 8])) end
   end
   call('HSET', P .. id, unpack(fields))
   if ARGV[at + 12] == '1' then call('PERSIST', P .. id) end
@@ -115,6 +127,10 @@ while ARGV[at] do
   at = at + 14 + tonumber(ARGV[at + 13])
 end
 for line, ids in pairs(ready) do call('RPUSH', line, unpack(ids)) end
+for name, group in pairs(groups) do
+  call('ZADD', group_key(name), unpack(group.members))
+  keep_group(name, group.ms)
+end
 if #list > 0 then
   call('ZADD', TASKS, unpack(list))
   call('HSET', META, 'listed', string.format('%.0f', listed))
