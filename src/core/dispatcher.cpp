@@ -60,11 +60,7 @@ void Dispatcher::discount_stall(Instant now) {
 
 Instant Dispatcher::claim_due() const {
   if (claim_again_) return claim_pause_;
-  Instant due = Instant::never();
-  for (const auto& [key, kind] : kinds_) {
-    if (kind->wants_more()) due = std::min(due, kind->poll_at);
-  }
-  return due;
+  return claim_line_.empty() ? Instant::never() : claim_line_.begin()->second->poll_at;
 }
 
 Instant Dispatcher::next_deadline() const {

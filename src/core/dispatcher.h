@@ -214,12 +214,16 @@ class Dispatcher {
     std::set<std::pair<std::uint64_t, WorkerId>> ranked;  // those with credit, best place first
     std::uint64_t credit = 0;                             // sum over ranked
     std::size_t unplaced = 0;                             // of unplaced_, those that were claimed for it
-    bool hinted = true;                                   // there may be work
-    Instant poll_at;
+    std::uint64_t number = 0;                             // of its making: no two have the same
+    std::uint64_t asked = 0;                              // the last call that claimed for it
+    Instant poll_at;                                      // then there may be work though nobody has told us
+    bool more = false;                                    // the store said so to that call
+    bool in_line = false;                                 // stands in claim_line_ (and in more_line_ if `more`)
     // Not more than one batch may wait for a place: it waits for slots, and further attempts would wait beside it.
     bool wants_more() const { return credit > unplaced && unplaced < limits::kBatch; }
   };
   using KindKey = std::pair<std::vector<std::string>, std::vector<std::string>>;  // queues, labels
+  using KindLine = std::map<std::pair<std::uint64_t, std::uint64_t>, Kind*>;      // by `asked`, then `number`
   struct Unplaced {
     Instant since;
     Attempt attempt;
@@ -364,9 +368,11 @@ class Dispatcher {
   void unplace(TaskId task, Live& live);
   void place_claimed(Instant now);
   void claim_more(Instant now, DispatcherEffects& effects);
-  std::shared_ptr<Kind> next_to_claim(Instant now);
+  Kind* next_to_claim(Instant now) const;
   Instant claim_due() const;
-  void expect_work();
+  void expect_work() { hinted_before_ = next_call_; }
+  void line_up(Kind& kind);
+  void leave_line(Kind& kind);
   void end_live(TaskId task, Token token);
   void keep_session(Instant now, DispatcherEffects& effects);
   void watch_others(Instant now, const std::vector<SessionBeat>& others);
@@ -400,8 +406,11 @@ class Dispatcher {
   std::unordered_map<WorkerId, std::unique_ptr<Worker>> workers_;
   std::map<Instant, std::vector<WorkerId>> watch_;  // when to look whether they are still there
   std::map<KindKey, std::shared_ptr<Kind>> kinds_;  // each has workers
-  std::unordered_set<WorkerId> dirty_;              // have something to say this turn
-  std::set<std::pair<Instant, WorkerId>> parks_;    // requests that wait, first to be answered first
+  std::uint64_t next_kind_ = 1;
+  KindLine claim_line_;  // those that want more, first the one whose last claim is longest ago: it is polled first, too
+  KindLine more_line_;   // of them those that the store has more for
+  std::unordered_set<WorkerId> dirty_;            // have something to say this turn
+  std::set<std::pair<Instant, WorkerId>> parks_;  // requests that wait, first to be answered first
   std::deque<WorkerView> lost_;
   std::vector<WorkerId> removed_;                               // this turn
   std::vector<std::pair<WorkerId, DispatcherMessage>> strays_;  // REREGISTER for peers that are not registered
@@ -411,6 +420,7 @@ class Dispatcher {
   std::set<std::pair<Instant, TaskId>> backstops_;
 
   std::uint64_t next_call_ = 1;
+  std::uint64_t hinted_before_ = 1;    // there may be work for kinds whose last call was before this one
   std::uint64_t claim_in_flight_ = 0;  // 0 = none
   ClaimRequest last_claim_;            // repeated as it was if its answer was lost
   std::shared_ptr<Kind> claim_kind_;   // that it was made for

@@ -182,5 +182,71 @@ TEST(DispatcherOptions, AWorkerThatRegistersWithOtherLabelsIsOfAnotherKind) {
   EXPECT_EQ(b.dispatcher_.figures().credit, 2u) << "it is counted once";
 }
 
+// Answers the claim under way with nothing, and tells for which label it was.
+std::string refuse(Bench& b, bool more = false) {
+  const auto claims = b.take<effect::Claim>();
+  if (claims.size() != 1) return "no claim, or several";
+  ClaimAnswer nothing;
+  nothing.more = more;
+  const auto labels = claims[0].request.labels;
+  b.say(event::Claimed{claims[0].request.call, std::move(nothing)});
+  return labels.at(0);
+}
+
+TEST(DispatcherOptions, EachKindIsAskedForInItsTurnHoweverManyThereAre) {
+  Bench b;
+  std::vector<std::string> names;
+  for (std::uint64_t n = 0; n < 300; ++n) {
+    names.push_back("host=" + std::to_string(n));
+    register_kind(b, worker_id(n + 1), 1, {}, {names.back()});
+  }
+  std::vector<std::string> asked;
+  for (std::size_t i = 0; i < names.size(); ++i) asked.push_back(refuse(b));
+  EXPECT_EQ(asked, names) << "those that were never asked for, in the order of their coming";
+  EXPECT_TRUE(b.take<effect::Claim>().empty()) << "nothing says that there is work";
+  b.say(event::WorkHint{});
+  for (std::size_t i = 0; i < 10; ++i) EXPECT_EQ(refuse(b), names[i]);
+  b.say(event::WorkHint{});
+  EXPECT_EQ(refuse(b), names[10]) << "another hint does not begin anew";
+  for (std::size_t i = 1; i < names.size(); ++i) EXPECT_EQ(refuse(b), names[(i + 10) % names.size()]);
+  EXPECT_EQ(refuse(b), names[10]) << "its claim was under way when the hint came";
+  EXPECT_TRUE(b.take<effect::Claim>().empty());
+}
+
+TEST(DispatcherOptions, AKindThatTheStoreHasMoreForIsAskedForAgainAndLetsOthersPass) {
+  Bench b;
+  register_kind(b, worker_id(1), 1, {}, {"busy"});
+  register_kind(b, worker_id(2), 1, {}, {"idle"});
+  EXPECT_EQ(refuse(b, true), "busy");
+  EXPECT_EQ(refuse(b), "idle");
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(refuse(b, true), "busy");
+  b.say(event::WorkHint{});
+  EXPECT_EQ(refuse(b, true), "busy") << "it was under way";
+  EXPECT_EQ(refuse(b), "idle");
+  EXPECT_EQ(refuse(b), "busy");
+  EXPECT_TRUE(b.take<effect::Claim>().empty());
+  b.pass(limits::kHintPoll + 50ms);
+  EXPECT_EQ(refuse(b), "idle") << "without a hint, too";
+}
+
+TEST(DispatcherOptions, AKindWithoutAFreePlaceIsNotAskedForAndIsWhenOneIsFree) {
+  Bench b;
+  const WorkerId w = worker_id(1);
+  register_kind(b, w, 1, {}, {"gpu"});
+  const auto claims = b.take<effect::Claim>();
+  ASSERT_EQ(claims.size(), 1u);
+  const Attempt a = answer(b, claims[0], 1);
+  b.say(event::WorkHint{});
+  b.pass(limits::kHintPoll + 50ms);
+  EXPECT_TRUE(b.take<effect::Claim>().empty());
+  EXPECT_EQ(b.dispatcher_.figures().credit, 0u);
+  b.sent_to(w);
+  b.receive_all(w);
+  WorkerMessage m = b.message(w, 1);
+  m.outcomes = {completed(a)};
+  b.say(event::WorkerSaid{m});
+  EXPECT_EQ(refuse(b), "gpu");
+}
+
 }  // namespace
 }  // namespace treadle::core

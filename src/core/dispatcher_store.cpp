@@ -19,36 +19,45 @@ constexpr int kReadsBeforeReap = 4;
 void Dispatcher::claim_more(Instant now, DispatcherEffects& effects) {
   if (draining_ || claim_in_flight_ != 0 || now < claim_pause_) return;
   if (!claim_again_) {
-    auto kind = next_to_claim(now);
+    Kind* kind = next_to_claim(now);
     if (!kind) return;
-    claim_kind_ = std::move(kind);
-    const std::uint64_t wanted = std::min<std::uint64_t>(claim_kind_->credit - claim_kind_->unplaced, limits::kBatch);
-    last_claim_ = ClaimRequest{session_, next_call_++, {}, claim_kind_->queues, {}, claim_kind_->labels};
+    claim_kind_ = kinds_.at({kind->queues, kind->labels});
+    const std::uint64_t wanted = std::min<std::uint64_t>(kind->credit - kind->unplaced, limits::kBatch);
+    last_claim_ = ClaimRequest{session_, next_call_++, {}, kind->queues, {}, kind->labels};
     for (std::uint64_t i = 0; i < wanted; ++i) last_claim_.tokens.push_back(Token{rng_.next() | 1});
+    leave_line(*kind);
+    kind->asked = last_claim_.call;
+    kind->poll_at = now + config_.hint_poll;
+    kind->more = false;
+    line_up(*kind);
   }
   claim_again_ = false;
-  claim_kind_->hinted = false;
   claim_in_flight_ = last_claim_.call;
   effects.push_back(effect::Claim{last_claim_});
 }
 
-// The next one after the last in their order, so that none is served only when the others have nothing to do.
-std::shared_ptr<Dispatcher::Kind> Dispatcher::next_to_claim(Instant now) {
-  const auto wants = [&](const auto& entry) {
-    const Kind& kind = *entry.second;
-    return kind.wants_more() && (kind.hinted || now >= kind.poll_at);
-  };
-  const auto middle = claim_kind_ ? kinds_.upper_bound({claim_kind_->queues, claim_kind_->labels}) : kinds_.begin();
-  auto found = std::find_if(middle, kinds_.end(), wants);
-  if (found == kinds_.end()) {
-    found = std::find_if(kinds_.begin(), middle, wants);
-    if (found == middle) return nullptr;
-  }
-  return found->second;
+// Of the kinds that may find something, the one that has waited longest: none is served only when the others have
+// nothing to do. Looks at no others, as each worker may be of a kind of its own.
+Dispatcher::Kind* Dispatcher::next_to_claim(Instant now) const {
+  if (claim_line_.empty()) return nullptr;
+  Kind* first = claim_line_.begin()->second;
+  if (first->asked < hinted_before_ || now >= first->poll_at) return first;
+  return more_line_.empty() ? nullptr : more_line_.begin()->second;
 }
 
-void Dispatcher::expect_work() {
-  for (auto& [key, kind] : kinds_) kind->hinted = true;
+// Call it after anything that changes whether the kind wants more.
+void Dispatcher::line_up(Kind& kind) {
+  if (kind.wants_more() == kind.in_line) return;
+  if (kind.in_line) return leave_line(kind);
+  kind.in_line = true;
+  claim_line_.emplace(std::pair{kind.asked, kind.number}, &kind);
+  if (kind.more) more_line_.emplace(std::pair{kind.asked, kind.number}, &kind);
+}
+
+void Dispatcher::leave_line(Kind& kind) {
+  if (!std::exchange(kind.in_line, false)) return;
+  claim_line_.erase({kind.asked, kind.number});
+  more_line_.erase({kind.asked, kind.number});
 }
 
 void Dispatcher::on(Instant now, event::Claimed& e) {
@@ -67,7 +76,8 @@ void Dispatcher::on(Instant now, event::Claimed& e) {
     renew_at_ = now;
     return;
   }
-  kind.hinted = kind.hinted || e.answer->more;
+  leave_line(kind);
+  kind.more = e.answer->more;
   for (Attempt& attempt : e.answer->attempts) {
     if (config_.time_limit > Duration{0}) {
       attempt.time_limit =
@@ -88,6 +98,7 @@ void Dispatcher::on(Instant now, event::Claimed& e) {
     unplaced_.push_back({now, std::move(attempt), claim_kind_});
     ++kind.unplaced;
   }
+  line_up(kind);
 }
 
 // Gives the oldest claimed attempts to the least loaded workers of the kind that they were claimed for, and what waited
@@ -107,7 +118,8 @@ void Dispatcher::place_claimed(Instant now) {
       left.push_back({since, std::move(attempt), kind});
     }
   }
-  unplaced_ = std::move(left);
+  unplaced_.swap(left);
+  for (const Unplaced& was : left) line_up(*was.kind);
 }
 
 void Dispatcher::unplace(TaskId task, Live& live) {
@@ -331,7 +343,11 @@ void Dispatcher::lose_session(Instant now, bool missing) {
   claim_again_ = false;
   reassert_ready_.clear();
   unplaced_.clear();
-  for (auto& [key, kind] : kinds_) kind->unplaced = 0;
+  for (auto& [key, kind] : kinds_) {
+    kind->unplaced = 0;
+    line_up(*kind);
+  }
+  expect_work();
   for (auto& [id, worker] : workers_) {
     DispatcherMessage again;
     again.session = session_;
@@ -351,6 +367,8 @@ void Dispatcher::lose_session(Instant now, bool missing) {
   }
   live_.clear();
   backstops_.clear();
+  claim_line_.clear();
+  more_line_.clear();
   kinds_.clear();
   dirty_.clear();
   parks_.clear();

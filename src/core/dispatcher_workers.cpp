@@ -347,6 +347,7 @@ void Dispatcher::join_kind(Worker& worker) {
     kind = std::make_shared<Kind>();
     kind->queues = key.first;
     kind->labels = key.second;
+    kind->number = next_kind_++;
   }
   if (worker.kind == kind) return;
   ++kind->workers;
@@ -365,6 +366,7 @@ void Dispatcher::leave_kind(Worker& worker) {
 void Dispatcher::unrank(Worker& worker) {
   worker.kind->credit -= std::exchange(worker.ranked_credit, 0);
   if (std::exchange(worker.ranked, false)) worker.kind->ranked.erase({worker.rank, worker.id});
+  line_up(*worker.kind);
 }
 
 // Keeps its kind's `ranked` and `credit` true for this worker; call it after anything that changes its credit or its
@@ -376,6 +378,7 @@ void Dispatcher::rank(Worker& worker) {
   const std::uint32_t granted = credit(worker);
   kind.credit += granted;
   kind.credit -= std::exchange(worker.ranked_credit, granted);
+  line_up(kind);
   std::uint64_t rank = load_rank(static_cast<std::uint32_t>(worker.held.size()), worker.info.slots);
   if (open_slots(worker) == 0) rank |= kNoSlot;
   if (worker.ranked == (granted > 0) && worker.rank == rank) return;

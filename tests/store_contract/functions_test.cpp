@@ -135,5 +135,31 @@ TEST(FunctionsOnRedis, ThatAnotherGatewayDeletedAreUnknownToAll) {
   EXPECT_EQ(here.redis_cli({"ZCARD", "treadle:functions"}).integer, 0);
 }
 
+TEST(FunctionsOnRedis, BodiesOfDeletedOnesGoUnlessSomethingNeedsThem) {
+  Engine store("redis");
+  const auto put = [&](const char* body) { return store.function(core::Delivery::AtLeastOnce, body); };
+  const FunctionId older = put("same"), newer = put("same"), waits = put("needed"), idle = put("unneeded");
+  const auto has_body = [&](FunctionId id) {
+    return store.redis_cli({"HEXISTS", to_string(id), "function_body"}).integer == 1;
+  };
+  store.submit_one(store.submission(waits));
+  for (const FunctionId id : {newer, waits, idle})
+    EXPECT_TRUE(store.ask<Result<bool>>([&](auto done) { store->delete_function(id, std::move(done)); }));
+  store.turn_until([&] { return !has_body(newer) && !has_body(idle); });
+  EXPECT_FALSE(has_body(newer) || has_body(idle));
+  EXPECT_TRUE(has_body(waits));
+  Digest digest;
+  digest.words[0] = std::hash<std::string>{}("same");
+  Engine there(store.redis_address());  // nothing of it is in its caches
+  const auto found = there.ask<Result<core::Payload>>([&](auto done) { there->get_body(digest, std::move(done)); });
+  ASSERT_TRUE(found) << found.error().message << ": an older function has it too";
+  EXPECT_EQ(found->bytes.view(), "same");
+  EXPECT_TRUE(has_body(older));
+  const SessionId session = store.session();
+  store.finish(session, store.claim_one(session));
+  store.turn_until([&] { return !has_body(waits); });
+  EXPECT_FALSE(has_body(waits)) << "its last task has ended";
+}
+
 }  // namespace
 }  // namespace treadle::store::contract

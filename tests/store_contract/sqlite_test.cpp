@@ -417,5 +417,30 @@ TEST_F(Purging, BySizeButNoneYoungerThanAnHourAndThenNewThingsAreRefused) {
   EXPECT_EQ(refused_, std::nullopt);
 }
 
+TEST_F(Purging, BodiesOfFunctionsThatWereDeletedUnlessSomethingNeedsThem) {
+  {
+    Engine store("strict", [this](SqliteConfig& config) { config.dir = dir_; });
+    const auto put = [&](const char* body) { return store.function(core::Delivery::AtLeastOnce, body); };
+    put("same");
+    const FunctionId same = put("same"), waits = put("needed"), idle = put("unneeded");
+    store.submit_one(store.submission(waits));
+    for (const FunctionId id : {same, waits, idle})
+      EXPECT_TRUE(store.ask<Result<bool>>([&](auto done) { store->delete_function(id, std::move(done)); }));
+    store->close();
+  }
+  const auto bodies = [this] { return Outside(dir_).number("SELECT count(*) FROM bodies"); };
+  EXPECT_EQ(bodies(), 3);
+  left_after(30'000);
+  EXPECT_EQ(bodies(), 4) << "a task may just have been accepted; and one more was registered";
+  left_after(90'000);
+  EXPECT_EQ(bodies(), 3);
+  EXPECT_EQ(Outside(dir_).number("SELECT count(*) FROM bodies WHERE digest IN (SELECT f.digest FROM functions f JOIN "
+                                 "tasks t ON t.function = f.no)"),
+            1);
+  EXPECT_EQ(Outside(dir_).number("SELECT count(*) FROM bodies WHERE digest IN (SELECT digest FROM functions WHERE "
+                                 "deleted IS NULL)"),
+            2);
+}
+
 }  // namespace
 }  // namespace treadle::store::contract

@@ -22,9 +22,8 @@ Purge::Purge(Database& db, const Blobs& blobs, const SqliteConfig& config)
     : blobs_(blobs), keep_completed_ms_(config.keep_completed_ms), keep_failed_ms_(config.keep_failed_ms) {
   page_bytes_ = db.integer("PRAGMA page_size");
   look_ = db.prepare(
-      "SELECT seq, id, state, finished, args_bytes, result_bytes, keep_until, function FROM tasks WHERE seq > ? ORDER "
-      "BY "
-      "seq LIMIT ?");
+      "SELECT seq, id, state, finished, args_bytes, result_bytes, keep_until, function FROM tasks WHERE seq > ? "
+      "ORDER BY seq LIMIT ?");
   due_ = db.prepare(
       "SELECT seq, id, args_bytes, result_bytes FROM tasks INDEXED BY tasks_keep WHERE keep_until <= ? ORDER BY "
       "keep_until LIMIT ?");

@@ -21,7 +21,7 @@ constexpr int kTryEvery = 100;                  // frames, between tries to reus
 constexpr int kLeftToCopy = 1000;  // frames that the writer itself may have to copy when it starts the WAL over
 constexpr auto kRetryFull = std::chrono::milliseconds(250);
 constexpr auto kSizeEvery = std::chrono::seconds(5);
-constexpr auto kDropEvery = std::chrono::milliseconds(100);  // while there is other work, what is to go does so in turn
+constexpr auto kDropEvery = std::chrono::milliseconds(100);  // however much other work there is
 constexpr int kFinalTries = 8;                               // at close, a quarter of a second apart
 
 Error disk_full() {
@@ -68,6 +68,7 @@ Writer::Writer(const SqliteConfig& config, const Clock& clock, Database& db, Blo
         return static_cast<Writer*>(self)->wal_frames_ = frames, SQLITE_OK;
       },
       this);
+  next_keep_ = rows_.totals().next_keep;
   thread_ = std::thread([this] { run(); });
 }
 
@@ -129,7 +130,7 @@ bool Writer::wait_for_work(std::vector<Commit>& batch) {
   std::unique_lock lock(queue_mutex_);
   writing_ = false;
   auto chores_at = std::min(purge_at_, size_at_);
-  if (const std::int64_t next = rows_.totals().next_keep; next != 0) {
+  if (const std::int64_t next = next_keep_; next != 0) {
     const auto due = steady_clock::now() + std::chrono::milliseconds(next - clock_.wall().ms);
     chores_at = std::min(chores_at, std::max(due, drop_at_));
   }
@@ -138,8 +139,8 @@ bool Writer::wait_for_work(std::vector<Commit>& batch) {
   sleeping_ = true;
   work_.wait_until(lock, chores_at, [this] { return stop_ || !queue_.empty(); });
   sleeping_ = false;
+  writing_ = true;  // for chores, too: a caller that writes one batch after the other would never let them begin
   if (queue_.empty()) return !stop_;
-  writing_ = true;
   if (queue_.size() <= kCommitsPerTransaction) {
     batch = std::exchange(queue_, {});
   } else {
@@ -266,6 +267,7 @@ void Writer::set_sync(Sync sync) {
 }
 
 void Writer::after_commit() {
+  next_keep_ = rows_.totals().next_keep;
   for (const BlobName& name : std::exchange(rows_.totals().dead_blobs, {})) blobs_.remove(name);
   checkpointer_.grown_to(wal_frames_);
   if (wal_frames_ < wal_tried_at_) wal_tried_at_ = 0;
@@ -322,8 +324,8 @@ void Writer::do_chores() {
       over_size_ = config_.keep_bytes > 0 && purge_.finished_bytes(rows_.totals().live_bytes) > config_.keep_bytes;
       if (!over_size_) too_much_kept_ = false;
     }
-    const std::int64_t next = rows_.totals().next_keep;
-    if (next != 0 && next <= clock_.wall().ms && (idle || now >= drop_at_)) drop_due();
+    const bool over = next_keep_ != 0 && next_keep_ <= clock_.wall().ms;
+    if (over && (idle || now >= drop_at_)) drop_due();
     if (over_size_ || (idle && now >= purge_at_)) purge_some();
   } catch (const SqliteError& error) {
     roll_back();

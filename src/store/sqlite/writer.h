@@ -76,9 +76,7 @@ class Writer {
   std::vector<Commit> stuck_;  // decided, and there is no room for it yet; no new things
   int wal_frames_ = 0;
   int wal_tried_at_ = 0;  // frames when reuse was tried last
-  std::chrono::steady_clock::time_point purge_at_, size_at_;
-  std::chrono::steady_clock::time_point
-      drop_at_;  // what is kept for a time of its own goes then, or when nothing waits
+  std::chrono::steady_clock::time_point purge_at_, size_at_, drop_at_;
   bool over_size_ = false;
 
   std::mutex queue_mutex_;
@@ -87,6 +85,7 @@ class Writer {
   bool writing_ = false;
   bool sleeping_ = false;
   bool stop_ = false;
+  std::atomic<std::int64_t> next_keep_{0};  // of the rows' totals, as of the last commit
   std::atomic<bool> full_{false};
   std::atomic<bool> failed_{false};     // the disk failed, and `fatal` came back
   std::atomic<bool> has_stuck_{false};  // as of the last batch

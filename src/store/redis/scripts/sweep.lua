@@ -17,6 +17,27 @@ local function expire(id)
   return f[1], f[9]
 end
 
+-- Takes a deleted function out of the index of its body: an older one with the same body takes its place. False: it cannot be
+-- known whether there is one, so that the body must stay.
+local OLDER = 1000 -- functions of the same body that are looked at
+local function leave_index(id)
+  local index = P .. 'treadle:body:' .. (call('HGET', P .. id, 'body_sha256') or '')
+  if call('GET', index) ~= id then return true end
+  for _ = 1, OLDER do
+    id = call('HGET', P .. id, 'body_before')
+    if not id then return false end
+    if id == '' then
+      call('DEL', index)
+      return true
+    end
+    if call('HEXISTS', P .. id, 'function_body') == 1 then
+      call('SET', index, id)
+      return true
+    end
+  end
+  return false
+end
+
 -- Functions that were deleted before this round of pages began, less those that a task needs: at its end their bodies go.
 local DELETED, LEAVING = P .. 'treadle:deleted', P .. 'treadle:leaving:' .. ARGV[A + 3]
 local ROUND_MS = 86400000 -- a round that takes longer, or is not ended, is forgotten
@@ -43,9 +64,7 @@ for i = 1, #page, 2 do
 end
 if some_leave and #page < 2 * BATCH then
   for _, id in ipairs(call('SPOP', LEAVING, BATCH)) do
-    local index = P .. 'treadle:body:' .. (call('HGET', P .. id, 'body_sha256') or '')
-    call('HDEL', P .. id, 'function_body')
-    if call('GET', index) == id then call('DEL', index) end
+    if leave_index(id) then call('HDEL', P .. id, 'function_body') end
     call('SREM', DELETED, id)
   end
 end
