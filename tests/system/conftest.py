@@ -80,6 +80,12 @@ def start_cell(home, cell, *flags, **options):
     return Cluster(home, cell, *flags, **options).start()
 
 
+@pytest.fixture(scope="session")
+def starter():
+    """start_cell, for modules that keep a service for themselves; `from conftest` may find python/tests' one."""
+    return start_cell
+
+
 def pids_of(service):
     return [service.pid] if isinstance(service, Server) else service.pids()
 

@@ -49,15 +49,13 @@ def servers():
 
 
 @pytest.fixture
-def one_slot(servers, cell, tmp_path_factory, binary):
+def one_slot(servers, cell, tmp_path_factory, binary, starter):
     """A service with one slot for all tests of a cell, at rest."""
-    from conftest import start_cell
-
     if servers.get("cell") != cell:
         if "server" in servers:
             servers["server"].close()
         home = tmp_path_factory.mktemp("options")
-        servers.update(cell=cell, server=start_cell(home, cell, "-w", 1))
+        servers.update(cell=cell, server=starter(home, cell, "-w", 1))
         servers["v1"] = Slow(servers["server"])
         servers["v1"].noting = servers["v1"].register(note)
     return servers["v1"]
