@@ -44,7 +44,7 @@ constexpr std::string_view kGroups = R"json({
     "limit": {"type": "integer", "minimum": 1, "maximum": 10000, "default": 10000, "description": "Tasks that this request acts on at most."},
     "cursor": {"type": "string", "description": "The next_cursor of the same request before."}
   },
-  "examples": [{"group": "nightly", "dry_run": true}, {"status": "QUEUED", "queue": "gpu", "created_before": "2026-11-25T00:00:00Z"}]
+  "examples": [{"group": "nightly", "dry_run": true}, {"status": "QUEUED", "queue": "gpu", "created_before": "2026-11-25T00:00:00.000Z"}]
 },
 "CancelAnswer": {
   "type": "object", "required": ["matched", "cancelled", "requested", "ended", "dry_run", "next_cursor"],

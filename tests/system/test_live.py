@@ -121,7 +121,9 @@ def test_what_dies_is_followed_to_its_end(v1):
     task_id = v1.submit(v1.register(dies, max_attempts=1))
     follower = Follower(v1, task_id)
     follower.join(20 * PATIENCE)
-    assert follower.ended and follower.text.count("last words\n") == v1.ended(task_id)["attempts"], follower.text
+    # What an attempt before the last one wrote may be lost with its worker's next report; the last one's is kept.
+    assert follower.ended and 1 <= follower.text.count("last words\n") <= v1.ended(task_id)["attempts"], follower.text
+    assert follower.text.endswith("last words\n")
 
 
 def test_who_leaves_frees_the_way(v1, tmp_path):

@@ -322,7 +322,7 @@ def test_every_route_is_described_with_examples(v1):
                     assert examples, (path, kind)
                     for example in examples:
                         schema.check(example, media["schema"], document)
-    assert len(seen) == 18, seen
+    assert len(seen) == 25, seen
 
 
 def test_a_worker_is_told_of_as_soon_as_it_has_come(serve):
