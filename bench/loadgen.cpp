@@ -11,6 +11,8 @@
 //
 // FILE of --fn: the whole JSON body for POST /register_function; FILE of --args: the serialized args string.
 // Prints one JSON line.
+#include <csignal>
+
 #include "loadgen_http.h"
 #include "loadgen_v1.h"
 

@@ -169,10 +169,11 @@ TEST_F(More, StatsTellOfTheWholeService) {
   });
   const Answer answer = client_.get("/v1/stats");
   EXPECT_EQ(answer.status, 200);
-  EXPECT_EQ(answer.body,
-            R"({"tasks":{"queued":12,"claimed":0,"running":6,"delayed":2},)"
-            R"("ever":{"submitted":100,"completed":0,"failed":0,"requeued":0},"queue":{"length":10,"bytes":4711,"oldest_seconds":null},)"
-            R"("slots":{"total":8,"free":2},"workers":{"ready":2,"draining":0,"lost":1},"requests_waiting":0})");
+  EXPECT_EQ(
+      answer.body,
+      R"({"tasks":{"queued":12,"claimed":0,"running":6,"delayed":2},)"
+      R"("ever":{"submitted":100,"completed":0,"failed":0,"requeued":0},"queue":{"length":10,"bytes":4711,"oldest_seconds":null},)"
+      R"("slots":{"total":8,"free":2},"workers":{"ready":2,"draining":0,"lost":1},"requests_waiting":0})");
   server_.on_loop([&] { server_.store.broken = fail(Code::StoreAway, "away"); });
   EXPECT_EQ(code(client_.get("/v1/stats"), 503), "store-away");
 }
