@@ -64,8 +64,8 @@ class Transport:
         except (OSError, http.client.HTTPException) as error:
             raise self._unanswered(method, path, error) from error
 
-    def stream(self, path: str) -> Iterator[str]:
-        """The text of an answer that comes bit by bit, over a connection of its own. Silence may last as long as it likes."""
+    def stream(self, path: str, silence: float | None = None) -> Iterator[str]:
+        """The text of an answer that comes bit by bit, over a connection of its own. `silence`: seconds that it may last; None: any."""
         kind = http.client.HTTPSConnection if self.scheme == "https" else http.client.HTTPConnection
         connection = kind(self.host, self._port, timeout=self._timeout)
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -74,7 +74,7 @@ class Transport:
             response = connection.getresponse()
             if response.status >= 300:
                 _checked(response.status, response.read())
-            connection.sock.settimeout(None)
+            connection.sock.settimeout(silence)
             while data := response.read1(_STREAM_BYTES):
                 yield decoder.decode(data)
             yield decoder.decode(b"", True)

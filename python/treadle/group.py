@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import time
 import urllib.parse
 from typing import TYPE_CHECKING, Any, Iterator
 
-from ._http import _checked
 from .errors import RequestRefused, ServerUnreachable
 from .futures import Future
 
@@ -16,7 +14,6 @@ if TYPE_CHECKING:
     from .client import Client
 
 _SILENCE = 60.0  # seconds without a byte, then the connection is taken for broken; the server sends one every 15
-_PIECE = 64 << 10  # bytes that are read at a time
 _SLOWEST_RETRY = 1.0  # seconds between two tries
 
 
@@ -56,7 +53,7 @@ class Group:
                     else:
                         raise _Broken(event.get("detail", "the service stops"))
                 raise _Broken("the connection was closed")
-            except (_Broken, OSError, http.client.HTTPException, RequestRefused) as error:
+            except (_Broken, ServerUnreachable, RequestRefused) as error:
                 if isinstance(error, RequestRefused) and error.status not in (429, 502, 503):
                     raise
                 now = time.monotonic()
@@ -94,27 +91,12 @@ class Group:
         return future
 
     def _events(self, follow: bool) -> Iterator[dict[str, Any]]:
-        to = self._client._transport
         query = {name: value for name, value in (("cursor", self.cursor), ("follow", "1" if follow else "")) if value}
-        kind = http.client.HTTPSConnection if to.scheme == "https" else http.client.HTTPConnection
-        connection = kind(to.host, to.port, timeout=_SILENCE)
-        path = f"{to.prefix}/v1/groups/{urllib.parse.quote(self.name, safe='')}/results?{urllib.parse.urlencode(query)}"
-        try:
-            connection.request("GET", path, headers={"Accept": "application/x-ndjson"})
-            response = connection.getresponse()
-            if response.status != 200:
-                _checked(response.status, response.read())
-            rest = b""
-            while True:
-                piece = response.read1(_PIECE)
-                if not piece:
-                    return
-                *lines, rest = (rest + piece).split(b"\n")
-                for line in lines:
-                    if line:
-                        yield json.loads(line)
-        finally:
-            connection.close()
+        path = f"/v1/groups/{urllib.parse.quote(self.name, safe='')}/results?{urllib.parse.urlencode(query)}"
+        rest = ""
+        for text in self._client._transport.stream(path, _SILENCE):
+            *lines, rest = (rest + text).split("\n")
+            yield from (json.loads(line) for line in lines if line)
 
 
 def selected(client: Client, verb: str, body: dict[str, Any]) -> dict[str, Any]:

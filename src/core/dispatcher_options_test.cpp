@@ -22,6 +22,13 @@ Attempt claim_one(Bench& b, std::uint64_t task_number, Change change) {
   return attempt;
 }
 
+void expect_unstarted(Bench& b, const Attempt& attempt) {
+  const auto requeues = b.take<effect::Requeue>();
+  ASSERT_EQ(requeues.size(), 1u);
+  EXPECT_EQ(requeues[0].items.at(0).token, attempt.token);
+  EXPECT_EQ(requeues[0].items[0].why, GiveBack::Unstarted);
+}
+
 OutcomeReport raised(const Attempt& a, const char* type, const char* classes) {
   OutcomeReport report{held(a), Outcome{}};
   report.outcome.kind = ErrorKind::FunctionFailed;
@@ -63,10 +70,7 @@ TEST(DispatcherOptions, WhatIsNotPlacedInTimeGoesBack) {
   const Attempt a = claim_one(b, 1, [](Attempt& a) { a.start_within = 20ms; });
   EXPECT_TRUE(b.take<effect::Requeue>().empty());
   b.pass(25ms);
-  const auto requeues = b.take<effect::Requeue>();
-  ASSERT_EQ(requeues.size(), 1u);
-  EXPECT_EQ(requeues[0].items.at(0).token, a.token);
-  EXPECT_EQ(requeues[0].items[0].why, GiveBack::Unstarted);
+  expect_unstarted(b, a);
 }
 
 TEST(DispatcherOptions, OnlyListedFailuresAreTriedAgain) {
@@ -163,10 +167,7 @@ TEST(DispatcherOptions, WhatWasClaimedForAKindThatIsGoneGoesBack) {
   const Attempt a = answer(b, claims[0], 1);
   for (const auto& send : b.take<effect::Send>()) EXPECT_TRUE(send.message.attempts.empty());
   b.pass(60ms);
-  const auto requeues = b.take<effect::Requeue>();
-  ASSERT_EQ(requeues.size(), 1u);
-  EXPECT_EQ(requeues[0].items.at(0).token, a.token);
-  EXPECT_EQ(requeues[0].items[0].why, GiveBack::Unstarted);
+  expect_unstarted(b, a);
 }
 
 TEST(DispatcherOptions, AWorkerThatRegistersWithOtherLabelsIsOfAnotherKind) {

@@ -24,6 +24,14 @@ void built(Rig& rig, std::string why = {}, std::string log = "log") {
   rig.turn();
 }
 
+// Of the executor that was to run attempt 1. `gone`: because its environment is not there any more.
+void spawn_fails(Rig& rig, std::string why, bool gone) {
+  const std::uint32_t no = rig.runner(1);
+  rig.executors.erase(no);
+  rig.step(ExecutorEvent{event::SpawnFailed{ExecutorNo{no}, std::move(why), gone}});
+  rig.turn();
+}
+
 Rig waiting(std::uint64_t attempts) {
   Rig rig = Rig::started(local_config(2));
   rig.teach(100, 1ms);
@@ -96,10 +104,7 @@ TEST(SupervisorEnvironment, ACancelledTaskLeavesIt) {
 TEST(SupervisorEnvironment, IsMadeAgainWhenItWasEvicted) {
   Rig rig = waiting(1);
   built(rig);
-  const std::uint32_t no = rig.runner(1);
-  rig.executors.erase(no);
-  rig.step(ExecutorEvent{event::SpawnFailed{ExecutorNo{no}, "it is gone", true}});
-  rig.turn();
+  spawn_fails(rig, "it is gone", true);
   EXPECT_EQ(rig.builds.size(), 2u);
   EXPECT_TRUE(rig.outcomes().empty() || rig.outcomes().back().outcome.completed());
   built(rig);
@@ -109,10 +114,7 @@ TEST(SupervisorEnvironment, IsMadeAgainWhenItWasEvicted) {
 TEST(SupervisorEnvironment, InWhichNoProcessComesUpFailsItsTasksAlone) {
   Rig rig = waiting(1);
   built(rig);
-  const std::uint32_t no = rig.runner(1);
-  rig.executors.erase(no);
-  rig.step(ExecutorEvent{event::SpawnFailed{ExecutorNo{no}, "dill is broken"}});
-  rig.turn();
+  spawn_fails(rig, "dill is broken", false);
   ASSERT_FALSE(rig.outcomes().empty());
   EXPECT_EQ(rig.outcomes().back().outcome.kind, ErrorKind::EnvironmentFailed);
   EXPECT_THAT(rig.outcomes().back().outcome.error_message, HasSubstr("dill is broken"));

@@ -8,6 +8,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "gateway/errors.h"
+#include "gateway/time_text.h"
 
 namespace treadle::gateway {
 namespace {
@@ -93,6 +94,14 @@ std::optional<std::int64_t> FieldReader::milliseconds(std::string_view name, dou
     return static_cast<std::int64_t>(std::ceil(seconds * 1000 - 1e-6));
   wrong(name, "a number of seconds " + std::string(zero ? "from 0 to " : "over 0, up to ") + number_text(most_seconds));
   return std::nullopt;
+}
+
+std::optional<WallMs> FieldReader::instant(std::string_view name) {
+  const auto given = text(name, kMaxTimeText);
+  if (!given) return std::nullopt;
+  const auto time = parse_rfc3339(*given);
+  if (!time) wrong(name, "a time as in RFC 3339, like 2026-11-25T18:07:46Z");
+  return time;
 }
 
 bool FieldReader::flag(std::string_view name) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/time.h"
 #include "gateway/json_fwd.h"
 
 namespace treadle::gateway {
@@ -25,7 +26,8 @@ class FieldReader {
   std::optional<std::int64_t> integer(std::string_view name, std::int64_t least, std::int64_t most);
   // Seconds as whole milliseconds, rounded up. `zero`: 0 is allowed.
   std::optional<std::int64_t> milliseconds(std::string_view name, double most_seconds, bool zero);
-  bool flag(std::string_view name);  // absent: false
+  std::optional<WallMs> instant(std::string_view name);  // RFC 3339
+  bool flag(std::string_view name);                      // absent: false
   const boost::json::object* object(std::string_view name);
   const boost::json::array* array(std::string_view name);
   const boost::json::value* any(std::string_view name);

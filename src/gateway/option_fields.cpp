@@ -5,6 +5,7 @@
 #include "core/limits.h"
 #include "gateway/fields.h"
 #include "gateway/surroundings.h"
+#include "gateway/time_text.h"
 
 namespace treadle::gateway {
 namespace {
@@ -49,8 +50,6 @@ void write_limits(JsonWriter& to, const core::Options& options) {
   one("output_limit", allowance.output_bytes);
   one("result_limit", allowance.result_bytes);
 }
-
-double seconds(std::uint64_t ms) { return static_cast<double>(ms) / 1000; }
 
 }  // namespace
 
@@ -108,10 +107,10 @@ void write_options(JsonWriter& to, const core::Options& options) {
   to.member("max_attempts", options.max_attempts > 0 ? options.max_attempts : limits::kMaxAttempts);
   to.key("time_limit");
   if (options.time_limit_ms > 0)
-    to.value(seconds(options.time_limit_ms));
+    to.value(seconds_of(options.time_limit_ms));
   else
     to.null();
-  to.member("retries", options.retries).member("retry_delay", seconds(options.retry_delay_ms));
+  to.member("retries", options.retries).member("retry_delay", seconds_of(options.retry_delay_ms));
   to.member("priority", options.priority);
   to.member("queue", options.queue.empty() ? kDefaultQueue : std::string_view(options.queue));
   to.member("isolation", options.isolation == core::Isolation::Fresh ? "fresh" : "reuse");

@@ -10,6 +10,7 @@
 
 #include "core/limits.h"
 #include "gateway/fields.h"
+#include "gateway/time_text.h"
 
 namespace treadle::gateway {
 namespace {
@@ -25,8 +26,6 @@ bool is_made_of(std::string_view text, std::string_view signs) {
            signs.find(c) != std::string_view::npos;
   });
 }
-
-double seconds(std::uint64_t ms) { return static_cast<double>(ms) / 1000; }
 
 using Words = std::set<std::string, std::less<>>;
 
@@ -118,8 +117,8 @@ void write_scheduling(JsonWriter& to, const core::Scheduling& scheduling) {
   write_words(to, "retry_on", scheduling.retry_on);
   if (scheduling.retry_backoff_milli > 0)
     to.member("retry_backoff", static_cast<double>(scheduling.retry_backoff_milli) / 1000);
-  if (scheduling.retry_max_delay_ms > 0) to.member("retry_max_delay", seconds(scheduling.retry_max_delay_ms));
-  if (scheduling.keep_ms > 0) to.member("retention", seconds(scheduling.keep_ms));
+  if (scheduling.retry_max_delay_ms > 0) to.member("retry_max_delay", seconds_of(scheduling.retry_max_delay_ms));
+  if (scheduling.keep_ms > 0) to.member("retention", seconds_of(scheduling.keep_ms));
   write_words(to, "labels", scheduling.labels);
   if (!scheduling.limit_key.empty()) to.member("concurrency_key", scheduling.limit_key);
   if (scheduling.limit > 0) to.member("max_concurrent", scheduling.limit);

@@ -7,23 +7,13 @@
 #include "gateway/errors.h"
 #include "gateway/option_fields.h"
 #include "gateway/service.h"
-#include "gateway/time_text.h"
 
 namespace treadle::gateway {
 namespace {
 
 namespace limits = core::limits;
 
-constexpr std::size_t kMaxTimeText = 40;
 constexpr std::size_t kMaxCursor = 64;
-
-WallMs read_time(FieldReader& fields, std::string_view name) {
-  const auto text = fields.text(name, kMaxTimeText);
-  if (!text) return {};
-  const auto time = parse_rfc3339(*text);
-  if (!time) fields.wrong(name, "a time like 2026-11-25T18:07:46Z");
-  return time.value_or(WallMs{});
-}
 
 }  // namespace
 
@@ -39,8 +29,8 @@ Selection read_selection(FieldReader& fields, bool status_named) {
     if (!is_queue_name(*queue)) fields.wrong("queue", "made of letters, digits, '.', '_' and '-'");
     filter.queue = std::string(*queue);
   }
-  filter.accepted_from = read_time(fields, "created_after");
-  filter.accepted_before = read_time(fields, "created_before");
+  filter.accepted_from = fields.instant("created_after").value_or(WallMs{});
+  filter.accepted_before = fields.instant("created_before").value_or(WallMs{});
   if (const auto cursor = fields.text("cursor", kMaxCursor)) filter.cursor = *cursor;
   filter.any_order = true;
   selection.dry_run = fields.flag("dry_run");

@@ -20,8 +20,6 @@ void text_or_null(JsonWriter& to, std::string_view name, std::string_view text) 
     to.value(text);
 }
 
-double seconds(std::int64_t ms) { return static_cast<double>(ms) / 1000; }
-
 // The instants of the last attempt. Its start is reported late, or not at all if it was short; but its worker measured
 // how long it ran.
 struct Timeline {
@@ -58,8 +56,8 @@ void write_durations(JsonWriter& to, const Timeline& times, WallMs now) {
   const std::int64_t claimed = within(times.claimed, times.accepted.ms);
   const std::int64_t started = within(times.started, claimed);
   to.key("durations").begin_object();
-  to.member("waiting", seconds(claimed - times.accepted.ms)).member("starting", seconds(started - claimed));
-  to.member("running", seconds(end - started)).member("total", seconds(end - times.accepted.ms));
+  to.member("waiting", seconds_of(claimed - times.accepted.ms)).member("starting", seconds_of(started - claimed));
+  to.member("running", seconds_of(end - started)).member("total", seconds_of(end - times.accepted.ms));
   to.end_object();
 }
 

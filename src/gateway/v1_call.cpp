@@ -19,8 +19,6 @@ namespace {
 namespace json = boost::json;
 namespace limits = core::limits;
 
-constexpr std::size_t kMaxInstant = 64;  // bytes of its text
-
 Result<core::Payload> decode(std::string_view text, std::uint64_t max_payload) {
   PayloadReader reader;
   reader.start(max_payload, text.size(), /*digest=*/false);
@@ -68,10 +66,8 @@ FunctionId read_function_id(FieldReader& fields) {
 void read_deadline(FieldReader& fields, Call& call) {
   const auto within = fields.milliseconds("expires_in", limits::kMaxExpiresInS, /*zero=*/false);
   call.submission.deadline_ms = within.value_or(0);
-  const auto text = fields.text("deadline", kMaxInstant);
-  if (!text) return;
-  const auto instant = parse_rfc3339(*text);
-  if (!instant) return fields.wrong("deadline", "an instant as in RFC 3339, like 2026-11-25T18:07:46Z");
+  const auto instant = fields.instant("deadline");
+  if (!instant) return;
   if (within) return fields.fail_with(fail(Code::Invalid, "deadline excludes expires_in: send the one or the other."));
   call.deadline = std::max(*instant, WallMs{1});  // 0 is none
 }

@@ -107,6 +107,18 @@ TEST(TimeText, IsRfc3339InUtc) {
   EXPECT_EQ(parse_rfc3339("1970-01-01T00:00:00Z"), WallMs{0});
 }
 
+TEST(TimeText, ReadsWhatItWrites) {
+  for (const std::int64_t ms : {0ll, 1'795'630'066'123ll, 951'782'400'000ll})
+    EXPECT_EQ(parse_rfc3339(rfc3339(WallMs{ms}))->ms, ms);
+  EXPECT_EQ(parse_rfc3339("2026-11-25T18:07:46.123456Z")->ms % 1000, 123);
+  EXPECT_EQ(parse_rfc3339("2026-11-25T00:30:00+01:00")->ms, parse_rfc3339("2026-11-24T23:30:00Z")->ms);
+  EXPECT_EQ(parse_rfc3339("2026-11-25T00:30:00-00:30")->ms, parse_rfc3339("2026-11-25T01:00:00Z")->ms);
+  for (const char* text :
+       {"", "2026-11-25", "2026-11-25T18:07:46", "2026-13-25T18:07:46Z", "2026-11-25T24:07:46Z",
+        "2026-11-25T18:07:46.Z", "2026-11-25T18:07:46Zx", "2026-02-29T18:07:46Z", "+026-11-25T18:07:46Z"})
+    EXPECT_FALSE(parse_rfc3339(text)) << text;
+}
+
 TEST(JsonPickle, WritesWhatPythonReads) {
   const json::value args =
       json::parse(R"([1, -1, 4294967296, 18446744073709551615, 2.5, "a", true, null, [2], {"k": 3}])");
