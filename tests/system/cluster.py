@@ -13,7 +13,7 @@ ALL = [f"{store}-{mode}" for store in STORES for mode in MODES]
 DEFAULT = "sqlite-local"  # one process; what a test runs on that does not say `cells`
 FEW = ["sqlite-local", "redis-push", "redis-pull"]  # where slow rows run without --all
 
-EXECUTOR_FLAGS = {"-w", "--preload", "--path", "--async-slots"}  # of the program that runs the functions
+EXECUTOR_FLAGS = {"-w", "--preload", "--path", "--async-slots", "--queue", "--label"}  # of the program that runs the functions
 DISPATCHER_FLAGS = {"-t"}  # of the one that sees to time limits; all others are the gateway's
 
 

@@ -178,3 +178,15 @@ def test_not_before_is_never_early_nor_late_and_survives_a_restart(serve, runs, 
     server.start()
     v1.value(task_id)
     assert begins(runs, "kept")[0] - begun >= 3
+
+
+def test_a_worker_takes_its_queue_and_what_asks_for_its_labels(serve, runs):
+    v1 = V1(serve("-w", 1, "--queue", "special", "--label", "gpu"))
+    noting = v1.register(note)
+    elsewhere = v1.submit(noting, runs.name, "default")
+    more = v1.submit(noting, runs.name, "more", options={"queue": "special", "labels": ["gpu", "large"]})
+    taken = [v1.submit(noting, runs.name, "taken", options={"queue": "special", **asks}) for asks in ({}, {"labels": ["gpu"]})]
+    assert [v1.value(task_id) for task_id in taken] == ["taken", "taken"]
+    for task_id in (elsewhere, more):
+        assert v1.task(task_id)["status"] == "QUEUED" and v1.task(task_id)["waiting_for"], v1.task(task_id)
+    assert {words[0] for words in runs.words()} == {"taken"}
