@@ -317,6 +317,28 @@ TEST(File, FinishSequenceGrowsOverARestart) {
   }
 }
 
+TEST(File, PagesOfWhatWasKeptForATimeAreUsedAgain) {
+  Engine store("fast", [](SqliteConfig& config) { config.purge_every = 20ms; });
+  Submission s = store.submission(store.function());
+  s.options.more = core::to_text({}, {}, {.keep_ms = 1});
+  const SessionId session = store.session();
+  std::int64_t pages = 0;
+  for (std::uint64_t round = 1; round <= 8; ++round) {
+    for (int i = 0; i < 8; ++i) {
+      s.id = TaskId(Uuid{runtime::os_random(), runtime::os_random()});
+      store.submit_one(s);
+    }
+    for (const core::Attempt& a : store.claim(store.request(session, round, 8)).attempts)
+      EXPECT_EQ(store.finish(session, a, std::string(100'000, 'r')), FinishAnswer::Applied);
+    store.turn_until([&] { return Outside(store.dir()).number("SELECT count(*) FROM tasks") == 0; });
+    ASSERT_EQ(Outside(store.dir()).number("SELECT count(*) FROM results"), 0);
+    const std::int64_t now = Outside(store.dir()).number("PRAGMA page_count");
+    if (round == 2) pages = now;
+  }
+  EXPECT_GT(pages, 8 * 100'000 / 4096);
+  EXPECT_LE(Outside(store.dir()).number("PRAGMA page_count"), pages + pages / 10) << "six rounds later";
+}
+
 TEST(File, TheWalIsReusedUnderLoad) {
   Engine store("fast");
   const FunctionId f = store.function();
